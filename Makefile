@@ -1,0 +1,96 @@
+# Sampan. `make` lists the targets; each is one short command, so that it can be run by hand as well.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+LOCAL := $(PY) -m deploy.local
+PYTEST := $(PY) -m pytest
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration chaos replay audit bench \
+	lint format types layers proto-lint proto-breaking docs lock wheels
+
+help: ## List all targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
+
+# --- The system
+
+setup: ## Make .venv from the hashed lock (PYTHON=python3.12 to choose one)
+	@$(PYTHON) deploy/local/bootstrap.py
+
+gen: setup ## Generate the typed protobuf stubs into gen/
+	@$(PY) proto/generate.py
+
+up: gen ## Start PostgreSQL, Kafka and the services, seed, carry one order to delivery
+	@$(LOCAL) up
+
+down: ## Stop everything
+	@if [ -x $(PY) ]; then $(LOCAL) down; fi
+
+restart: down up ## Stop everything and start it again
+
+status: gen ## Show what runs where
+	@$(LOCAL) status
+
+logs: gen ## Follow the logs (SERVICE=orders for one)
+	@$(LOCAL) logs $(SERVICE)
+
+clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
+	@if [ -x $(PY) ]; then $(LOCAL) clean; fi
+	@if [ -n "$(ALL)" ]; then rm -rf .local gen dist .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis; fi
+
+# --- Proof
+
+test: gen ## Unit, integration, end-to-end tests and a short chaos run
+	@$(PYTEST) $(ARGS)
+
+test-unit: gen ## The tests that need no server
+	@$(PYTEST) tests/unit $(ARGS)
+
+test-integration: gen ## The tests on real PostgreSQL and real Kafka
+	@$(PYTEST) $(wildcard tests/component tests/integration tests/contract) $(ARGS)
+
+chaos: gen ## The long chaos run: kill and cut at random, then check that all converges
+	@CHAOS_LONG=1 $(PYTEST) tests/chaos $(ARGS)
+
+replay: gen ## Send a file of real sales through the API (FILE=..., ORDERS=n for the first n)
+	@$(PY) -m deploy.replay $(if $(FILE),"$(FILE)") $(if $(ORDERS),--orders $(ORDERS))
+
+audit: gen ## Check every invariant in the databases and topics
+	@$(PY) -m deploy.audit
+
+bench: gen ## Measure orders per second beside raw PostgreSQL (JSON=path writes the figures)
+	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)")
+
+# --- The tree
+
+lint: gen proto-lint proto-breaking layers types ## All checks of code and contracts
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: gen ## Format the code and mend what can be mended
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: gen ## mypy --strict
+	@$(PY) -m mypy
+
+layers: gen ## Imports run one way
+	@.venv/bin/lint-imports --no-logo
+
+proto-lint: gen ## Lint the contracts
+	@.venv/bin/buf lint
+
+proto-breaking: gen ## Compare the contracts with the latest release, else with the commit before
+	@$(PY) proto/breaking.py
+
+docs: gen ## Write docs/configuration.md anew from the code
+	@$(PY) -m deploy.docs
+
+lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer ones)
+	@$(PY) -m deploy.local.lock $(ARGS)
+
+wheels: gen ## Build the distributions of contracts, chassis and services into dist/
+	@for part in proto services/chassis services/catalog services/orders services/warehouse services/gateway; do \
+		$(PY) -m uv build --quiet --wheel --no-build-isolation --python $(PY) --out-dir dist $$part || exit 1; \
+	done; ls dist/*.whl

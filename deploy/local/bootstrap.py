@@ -1,0 +1,111 @@
+"""Make the virtual environment and install the locked packages. Standard library only: it runs before all else.
+
+The hashes of every package are checked. Nothing is done when the lock is the one last installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCK = ROOT / "requirements.txt"
+STAMP = VENV / "installed.sha256"
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once, also into a pipe."""
+    print(f"setup: {text}", flush=True)
+
+
+def lines_of(package: str) -> str:
+    """Return the lock's lines for one package, so that the installer itself is verified like the rest."""
+    taken: list[str] = []
+    for line in LOCK.read_text().splitlines(keepends=True):
+        if line.startswith(f"{package}==") or (taken and line.startswith("    --hash")):
+            taken.append(line)
+        elif taken:
+            break
+    return "".join(taken)
+
+
+def package_mirror() -> dict[str, str]:
+    """Return the environment that makes uv use the package mirror that pip is configured for, if there is one."""
+    environment = dict(os.environ)
+    if "UV_DEFAULT_INDEX" not in environment:
+        answer = subprocess.run(
+            [PYTHON, "-m", "pip", "config", "get", "global.index-url"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        mirror = os.environ.get("PIP_INDEX_URL") or answer.stdout.strip()
+        if mirror:
+            environment["UV_DEFAULT_INDEX"] = mirror
+    return environment
+
+
+def install_venv_package() -> None:
+    """Install what `venv` lacks on a bare Debian, where this process may: as root."""
+    if find_spec("ensurepip") is not None or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+    say(f"installing {package} by apt-get")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+        subprocess.run(
+            ["apt-get", "-qq", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+
+
+def main() -> int:
+    """Bring .venv to the state of the lock; return 0 when it is there."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < (3, 11):
+        say(
+            f"Python {version} is too old: install Python 3.11 or newer, or name one: make setup PYTHON=python3.12"
+        )
+        return 1
+    expected = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()
+    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == expected:
+        return 0
+    started = time.monotonic()
+    if not PYTHON.exists():
+        say(f"making .venv with Python {version}")
+        install_venv_package()
+        try:
+            venv.create(VENV, with_pip=True)
+        except (subprocess.CalledProcessError, OSError) as error:
+            say(f"the virtual environment cannot be made ({error}); on Debian: apt-get install python3-venv")
+            return 1
+    installer_lock = VENV / "installer.txt"
+    installer_lock.write_text(lines_of("uv"))
+    say("installing packages from requirements.txt, hashes checked")
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    steps = (
+        ([*pip, "--only-binary", ":all:", "-r", installer_lock], None),
+        ([PYTHON, "-m", "uv", "pip", "sync", "--require-hashes", LOCK], package_mirror),
+    )
+    for command, environment in steps:
+        done = subprocess.run(
+            list(map(str, command)), cwd=ROOT, env=environment() if environment else None, check=False
+        )
+        if done.returncode:
+            say("packages could not be installed; the lines above say why. Run `make setup` again to resume.")
+            return done.returncode
+    STAMP.write_text(expected)
+    say(f"ready in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The demonstration's API keys: random, made once, readable by their owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from deploy.local.settings import TENANT_ID
+
+ROLES = ("storefront", "operator")
+
+
+def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> dict[str, str]:
+    """Return the key of each role, making `folder`/storefront, /operator and the gateway's list where missing."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys: dict[str, str] = {}
+    for role in ROLES:
+        file = folder / role
+        if not file.exists():
+            _write_private(file, f"sampan_{role}_{secrets.token_urlsafe(24)}\n")
+        keys[role] = file.read_text().strip()
+    listed = [{"key": keys[role], "tenant_id": TENANT_ID, "role": role} for role in ROLES]
+    _write_private(folder / file_name, json.dumps(listed, indent=2) + "\n")
+    return keys
+
+
+def _write_private(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    temporary.replace(file)
