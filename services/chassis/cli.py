@@ -1,0 +1,130 @@
+"""The commands of `python -m services.<service>`, the same for every service.
+
+    serve           run until told to stop (the default)
+    setup           migrate the database and create the topics; safe to repeat and to run twice at once
+    list-parked     events that could not be handled, one JSON object per line
+    replay-parked   hand parked events to their handler again, in order
+    config          the values in force, secrets masked; with --markdown, the table of all variables
+
+Exit codes: 0 done, 1 failed (the last line of the log says why), 2 wrong configuration or arguments.
+"""
+
+import argparse
+import getpass
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
+
+import uvloop
+
+from services.chassis import config, log
+from services.chassis.errors import DomainError
+from services.chassis.lifecycle import CannotStart
+
+S = TypeVar("S", bound=config.ProcessSettings)
+
+PARKED_LIMIT_DEFAULT = 100
+
+_logger = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedQuery:
+    """Which parked events an operator means, and who asks: a replay is recorded with its actor."""
+
+    group: str | None
+    aggregate_id: str | None
+    limit: int
+    actor: str
+
+
+Hook = Callable[[S], Awaitable[None]]
+ParkedHook = Callable[[S, ParkedQuery], Awaitable[Iterable[Mapping[str, object]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[S]):
+    """What a service does for each command; a command without a hook does not exist for it."""
+
+    name: str
+    settings: type[S]
+    serve: Hook[S]
+    setup: Hook[S] | None = None
+    list_parked: ParkedHook[S] | None = None
+    replay_parked: ParkedHook[S] | None = None
+
+
+def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command that the arguments name and exits."""
+    chosen = _parser(service).parse_args(arguments)
+    if chosen.command == "config" and chosen.markdown:
+        sys.stdout.write(config.markdown_table(service.settings))
+        raise SystemExit(0)
+    settings = config.load(service.settings)
+    if chosen.command == "config":
+        sys.stdout.writelines(f"{name}={value}\n" for name, value in config.current_values(settings).items())
+        raise SystemExit(0)
+    log.configure(service.name, settings.log_level)
+    try:
+        uvloop.run(_run(service, settings, chosen))
+    except CannotStart as error:
+        _logger.error("cannot start", cause=str(error))
+    except DomainError as error:
+        _logger.error("failed", command=chosen.command, reason=error.reason, cause=error.message)
+    except Exception:
+        _logger.exception("crashed", command=chosen.command)
+    else:
+        raise SystemExit(0)
+    raise SystemExit(1)
+
+
+async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> None:
+    if chosen.command in ("list-parked", "replay-parked"):
+        hook = service.list_parked if chosen.command == "list-parked" else service.replay_parked
+        assert hook is not None
+        query = ParkedQuery(chosen.group, chosen.aggregate_id, chosen.limit, chosen.actor)
+        for row in await hook(settings, query):
+            sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
+    elif chosen.command == "setup":
+        assert service.setup is not None
+        await service.setup(settings)
+    else:
+        await service.serve(settings)
+
+
+def _parser(service: Service[S]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}")
+    parser.set_defaults(command="serve")
+    commands = parser.add_subparsers(metavar="command", title="commands")
+
+    def add(command: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(command, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    add("serve", "Run until told to stop (the default).")
+    if service.setup is not None:
+        add("setup", "Migrate the database and create the topics; safe to repeat.")
+    for command, hook, text in (
+        ("list-parked", service.list_parked, "List events that could not be handled, as JSON lines."),
+        ("replay-parked", service.replay_parked, "Hand parked events to their handler again, in order."),
+    ):
+        if hook is not None:
+            parked = add(command, text)
+            parked.add_argument("--group", help="only those of this consumer group")
+            parked.add_argument("--aggregate-id", help="only those of this aggregate")
+            parked.add_argument("--limit", type=int, default=PARKED_LIMIT_DEFAULT, help="at most so many")
+            parked.add_argument("--actor", default=_who(), help="who does it, for the record")
+    add("config", "Show the values in force.").add_argument(
+        "--markdown", action="store_true", help="instead, the table of all variables"
+    )
+    return parser
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,264 @@
+"""Settings from the environment and from secret files, refused at start-up with every fault listed at once.
+
+A service declares its settings once; the variable's name is the prefix and the field's name in capitals:
+
+    class OrdersSettings(ServiceSettings):
+        model_config = SettingsConfigDict(env_prefix="ORDERS_")
+
+        grpc_port: Port = Field(default=50052, description="Port of the gRPC server.")
+        dsn: str = Field(description="PostgreSQL, as a URL.", repr=False)    # ORDERS_DSN, required, secret
+
+A field with a `validation_alias` has that name in every service (`KAFKA_BOOTSTRAP`). The value of `NAME` is
+taken from, in this order: the variable `NAME`; the file that `NAME_FILE` points to; the file `NAME` or `name`
+in `SECRETS_DIR` (default /run/secrets); the default. An empty variable counts as not set. `repr=False` marks
+a secret: it is never printed. Lists are separated by commas (`Names`); what is longer is JSON
+(`pydantic.Json`), best kept in a file.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+SECRETS_DIR_DEFAULT = "/run/secrets"
+SECRET_BYTES_MAX = 65_536
+EXIT_CONFIGURATION = 2
+
+
+def _split_at_commas(value: object) -> object:
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+"""A list separated by commas."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A TCP port; 0 takes any free one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Stands for a value that could not be read, so that validation reports it along with all others."""
+
+    text: str
+
+
+class Variables(PydanticBaseSettingsSource):
+    """Reads a settings class's variables and secret files; exact names only."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The values that are set, by field name."""
+        found = {
+            name: self._value(_variable(self.settings_cls, name)) for name in self.settings_cls.model_fields
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """One field's value, as the base class wants it."""
+        return self._value(_variable(self.settings_cls, field_name)), field_name, False
+
+    def _value(self, variable: str) -> str | _Fault | None:
+        direct, path = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
+        if direct and path:
+            return _Fault(f"is set twice, by {variable} and by {variable}_FILE")
+        if direct:
+            return direct
+        if path:
+            return _read_secret(Path(path))
+        secrets_dir = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR_DEFAULT)
+        for candidate in (secrets_dir / variable, secrets_dir / variable.lower()):
+            if candidate.is_file():
+                return _read_secret(candidate)
+        return None
+
+
+class ProcessSettings(BaseSettings):
+    """What every process has."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, frozen=True, enable_decoding=False)
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias="LOG_LEVEL", description="The least severe log lines to write."
+    )
+    trace_sample_ratio: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        validation_alias="TRACE_SAMPLE_RATIO",
+        description="Share of the requests without a trace context of their own that are traced and logged.",
+    )
+    crash_points: Names = Field(
+        default=(),
+        validation_alias="CRASH_POINTS",
+        description="For tests only: places at which the process kills itself, `name` or `name:passes`.",
+    )
+    kafka_bootstrap: str = Field(
+        default="127.0.0.1:19092",
+        min_length=1,
+        validation_alias="KAFKA_BOOTSTRAP",
+        description="Kafka brokers to begin with, `host:port` separated by commas.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    admin_port: Port = Field(default=9100, description="Port of /metrics, /healthz and /readyz.")
+    drain_wait_s: float = Field(
+        default=0.5,
+        ge=0,
+        le=60,
+        description="Seconds between telling that we go and refusing new work, for balancers to notice.",
+    )
+    drain_grace_s: float = Field(
+        default=20, gt=0, le=300, description="Seconds that a stop may take in all before work is cut off."
+    )
+
+    @classmethod
+    def service_name(cls) -> str:
+        """The service that these settings are of: "orders" for the prefix ORDERS_."""
+        return cls.model_config.get("env_prefix", "").rstrip("_").lower() or "sampan"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then `Variables` in place of pydantic's own environment and file sources."""
+        return init_settings, Variables(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_faults(cls, value: object) -> object:
+        if isinstance(value, _Fault):
+            raise ValueError(value.text)
+        return value
+
+
+class ServiceSettings(ProcessSettings):
+    """What every process with a gRPC server has."""
+
+    grpc_port: Port = Field(default=50050, description="Port of the gRPC server.")
+    grpc_deadline_s_max: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Seconds that a unary call may take, whatever its caller allows.",
+    )
+    grpc_connection_age_s_max: float = Field(
+        default=300,
+        ge=1,
+        description="Seconds after which clients are asked to connect anew, to find new replicas.",
+    )
+    grpc_connection_age_grace_s: float = Field(
+        default=30, ge=1, description="Seconds that calls on such an old connection have to finish."
+    )
+    grpc_reflection: bool = Field(
+        default=False,
+        validation_alias="GRPC_REFLECTION",
+        description="Serve the schema to tools such as grpcurl.",
+    )
+
+
+P = TypeVar("P", bound=ProcessSettings)
+
+
+def load(settings_type: type[P]) -> P:
+    """The settings; if wrong, every fault goes to stderr by variable name and the process exits 2."""
+    try:
+        return settings_type()
+    except ValidationError as error:
+        faults = list(_faults(settings_type, error))
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        sys.stderr.write(f"{settings_type.service_name()}: the configuration has {count}\n")
+        sys.stderr.writelines(f"  {fault}\n" for fault in faults)
+        raise SystemExit(EXIT_CONFIGURATION) from None
+
+
+def variables(settings_type: type[ProcessSettings]) -> Mapping[str, FieldInfo]:
+    """The fields by variable name."""
+    return {_variable(settings_type, name): field for name, field in settings_type.model_fields.items()}
+
+
+def current_values(settings: ProcessSettings) -> dict[str, str]:
+    """The values in force by variable name, with secrets masked."""
+    values = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        values[_variable(type(settings), name)] = "(secret)" if not field.repr and value else _shown(value)
+    return values
+
+
+def markdown_table(settings_type: type[ProcessSettings]) -> str:
+    """Every variable of a settings class with default, bounds and meaning, as a Markdown table."""
+    schemas = settings_type.model_json_schema()["properties"]
+    lines = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
+    for name, field in settings_type.model_fields.items():
+        schema = schemas[field.validation_alias if isinstance(field.validation_alias, str) else name]
+        default = "required" if field.is_required() else f"`{_shown(field.get_default())}`".replace("``", "")
+        meaning = (field.description or "") + ("" if field.repr else " Secret.")
+        cells = (f"`{_variable(settings_type, name)}`", default, _allowed(schema), meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _variable(settings_type: type[BaseSettings], field_name: str) -> str:
+    alias = settings_type.model_fields[field_name].validation_alias
+    return (
+        alias
+        if isinstance(alias, str)
+        else settings_type.model_config.get("env_prefix", "") + field_name.upper()
+    )
+
+
+def _faults(settings_type: type[ProcessSettings], error: ValidationError) -> Iterator[str]:
+    """One line each. The faulty value is left out: it may be a secret."""
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        place = str(fault["loc"][0]) if fault["loc"] else "(together)"
+        variable = _variable(settings_type, place) if place in settings_type.model_fields else place
+        if fault["type"] == "missing":
+            yield f"{variable}: is required: {variables(settings_type)[variable].description or ''}"
+        else:
+            yield f"{variable}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _read_secret(path: Path) -> str | _Fault | None:
+    try:
+        if path.stat().st_size > SECRET_BYTES_MAX:
+            return _Fault(f"the secret file {path} has more than {SECRET_BYTES_MAX} bytes")
+        return path.read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        return _Fault(f"the secret file {path} cannot be read: {cause}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple | list | frozenset) else str(value)
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """The bounds of a JSON schema in words."""
+    if "anyOf" in schema:
+        return next(filter(None, map(_allowed, schema["anyOf"])), "")
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "boolean":
+        return "true, false"
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+        "minLength": "characters at least",
+        "maxLength": "characters at most",
+        "pattern": "matches",
+    }
+    return ", ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)

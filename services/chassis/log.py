@@ -1,0 +1,84 @@
+"""Structured logs: one JSON object per line on stdout, for our own lines and for those of libraries.
+
+    _logger = log.get(__name__)
+    _logger.info("order placed", order_id=str(order_id), **trace.fields(traceparent))
+
+The event is a constant text and the facts are fields. The ids of the current trace are added where there is
+one. Names, addresses and other personal data do not belong here: log ids.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from services.chassis import trace
+
+_NOISY_LIBRARIES = {
+    "aiokafka": logging.WARNING,
+    "alembic": logging.INFO,
+    "asyncio": logging.WARNING,
+    "uvicorn": logging.WARNING,
+}
+
+
+def configure(service: str, level: str) -> None:
+    """Routes everything to stdout, from `level` on."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_service(
+        _logger: object, _method: str, line: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        line["service"] = service
+        return line
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        add_service,
+        _add_trace,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=[_add_logger_name, *shared],
+        )
+    )
+    logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    for library, least in _NOISY_LIBRARIES.items():
+        logging.getLogger(library).setLevel(max(least, threshold))
+
+
+def get(name: str) -> FilteringBoundLogger:
+    """A logger that names the module it belongs to. Safe at import: it is configured when first used."""
+    logger: FilteringBoundLogger = structlog.get_logger(module=name)
+    return logger
+
+
+def _add_trace(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "trace_id" not in line:
+        line.update(trace.fields(trace.current_traceparent()))
+    return line
+
+
+def _add_logger_name(
+    _logger: object, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    record = line.get("_record")
+    if record is not None:
+        line["module"] = record.name
+    return line

@@ -1,0 +1,1 @@
+"""gRPC, the same on both sides of every call: options, errors, deadlines, trace context, metrics."""

@@ -1,0 +1,82 @@
+"""The commands that every service has."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+
+import pytest
+import structlog
+
+from services.chassis import cli
+from services.chassis.config import ProcessSettings
+from services.chassis.errors import Unavailable
+from services.chassis.lifecycle import CannotStart
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Puts the logging of the test process back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+async def serve(settings: ProcessSettings) -> None:
+    await asyncio.sleep(0)
+
+
+async def parked(settings: ProcessSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+    return [
+        {"group": query.group, "aggregate_id": query.aggregate_id, "limit": query.limit, "actor": query.actor}
+    ]
+
+
+def exit_code(service: cli.Service[ProcessSettings], *arguments: str) -> object:
+    with pytest.raises(SystemExit) as stop:
+        cli.run(service, arguments)
+    return stop.value.code
+
+
+SERVICE = cli.Service(
+    name="demo", settings=ProcessSettings, serve=serve, list_parked=parked, replay_parked=parked
+)
+
+
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("config",)])
+def test_serving_is_the_default(arguments: tuple[str, ...]) -> None:
+    assert exit_code(SERVICE, *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("setup",), ("fly",), ("serve", "--fast"), ("list-parked", "--limit", "x")]
+)
+def test_what_a_service_does_not_know_is_refused(arguments: tuple[str, ...]) -> None:
+    assert exit_code(SERVICE, *arguments) == 2
+
+
+def test_parked_events_are_printed_one_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(SERVICE, "replay-parked", "--group", "orders", "--limit", "5", "--actor", "li") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"group": "orders", "aggregate_id": None, "limit": 5, "actor": "li"}
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (CannotStart("the schema is behind"), "cannot start"),
+        (Unavailable("DATABASE_DOWN", "no connection"), "failed"),
+        (RuntimeError("unforeseen"), "crashed"),
+    ],
+)
+def test_a_failure_is_logged_and_exits_with_1(
+    error: Exception, event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(settings: ProcessSettings) -> None:
+        raise error
+
+    assert exit_code(cli.Service(name="demo", settings=ProcessSettings, serve=broken)) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["event"] == event
