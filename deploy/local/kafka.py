@@ -273,7 +273,7 @@ class Kafka:
             return
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self.distribution.command(
-            *("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._configuration_file),
+            *("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._configuration_file),
             options=("-XX:TieredStopAtLevel=1",),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)

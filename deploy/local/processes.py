@@ -192,5 +192,18 @@ class BackgroundProcess:
 
     def last_words(self, *, characters_max: int = 600) -> str:
         """Return the end of the log on one line, for a message."""
-        lines = [line.strip() for line in self.log_text().splitlines() if line.strip()]
-        return " | ".join(lines[-4:])[-characters_max:] or "nothing was logged"
+        lines = [plain(line.strip()) for line in self.log_text().splitlines() if line.strip()]
+        return " | ".join(lines[-3:])[-characters_max:] or "nothing was logged"
+
+
+def plain(line: str) -> str:
+    """Return the words of a log line: of a JSON one its event, its cause and the last line of its traceback."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(entry, dict):
+        return line
+    traceback_end = str(entry.get("exception", "")).strip().rpartition("\n")[2]
+    words = (str(entry.get("event", "")), str(entry.get("cause", "")), traceback_end)
+    return ": ".join(word for word in words if word) or line

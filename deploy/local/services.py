@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local.processes import BackgroundProcess
+from deploy.local.processes import BackgroundProcess, plain
 from deploy.local.settings import ROOT, SERVICES, StackError
 
 READY_TIMEOUT_S = 60.0
@@ -96,7 +96,7 @@ class ServiceProcess:
                 written.seek(start)
                 lines = written.read().decode(errors="replace").strip().splitlines()
             raise StackError(
-                f"{self.name} setup failed: {' | '.join(lines[-3:])} (log: {self.process.log_file})"
+                f"{self.name} setup failed: {' | '.join(map(plain, lines[-3:]))} (log: {self.process.log_file})"
             )
 
     def start(self) -> None:

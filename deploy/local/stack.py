@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -121,9 +122,7 @@ class Stack:
             self.say(service.name, "has changed since it was started: restarting")
         self._together([service.stop for service in stale])
         waiting = [self.services[name] for name in names if not self.services[name].running]
-        self._together([service.setup for service in waiting if service.name in DATABASES])
-        if waiting:
-            self.say("setup", "databases migrated, topics there")
+        self._set_up([service for service in waiting if service.name in DATABASES])
         for service in waiting:
             service.start()
         self._together([lambda one=self.services[name]: self._await(one) for name in names])  # type: ignore[misc]
@@ -163,6 +162,24 @@ class Stack:
             raise StackError(f"SERVICE={service} is none of {', '.join(names)}")
         files = [process.log_file for process in self.processes if service in (None, process.name)]
         return [file for file in files if file.exists()]
+
+    def _set_up(self, services: Sequence[ServiceProcess]) -> None:
+        """Run `setup` of the services, except where this very code has done it on these very servers."""
+        if not services:
+            return
+        # The note lies beside the data that it speaks of: both go together.
+        note = self.settings.data / "setup.json"
+        done: dict[str, str] = {}
+        if self.own_postgres and self.own_kafka and not self.settings.dsns and note.exists():
+            done = json.loads(note.read_text())
+        prints = {service.name: service.fingerprint() for service in services}
+        self._together(
+            [service.setup for service in services if done.get(service.name) != prints[service.name]]
+        )
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(done | prints))
+        again = "" if all(done.get(name) == value for name, value in prints.items()) else "now "
+        self.say("setup", f"databases and topics are {again}up to date")
 
     def _start_postgres(self) -> None:
         before = self.postgres.running

@@ -1,0 +1,1 @@
+"""Examines databases and topics for every invariant that can be read from them."""

@@ -1,0 +1,66 @@
+"""Examines the running system. Exit 0: every invariant holds; 1: one is broken; 2: something could not run."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from deploy.audit.audit import audit, print_results
+from deploy.audit.checks import Result
+from deploy.audit.settings import AuditSettings, SettingsError, parse
+from deploy.audit.settling import settle
+
+EXIT_HOLDS = 0
+EXIT_BROKEN = 1
+EXIT_COULD_NOT_RUN = 2
+
+
+async def examine(settings: AuditSettings) -> tuple[bool, list[Result]]:
+    """Waits for rest, then audits; also tells whether rest was found."""
+    settled = await settle(settings.bootstrap, settings.dsns, s_max=settings.settle_s_max)
+    return settled, await audit(settings)
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """A broken invariant weighs more than one that could not be examined."""
+    statuses = {result.status for result in results}
+    if "failed" in statuses:
+        return EXIT_BROKEN
+    return EXIT_COULD_NOT_RUN if "could not run" in statuses else EXIT_HOLDS
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one audit from the command line."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        settings = parse(arguments)
+    except SettingsError as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
+    settled, results = asyncio.run(examine(settings))
+    code = exit_code(results)
+    print_results(Console(width=None if sys.stdout.isatty() else 140), results)
+    if not settled:
+        print(
+            f"audit: the system had not come to rest within {settings.settle_s_max:g} s; "
+            "what was under way may show above as a fault",
+            file=sys.stderr,
+        )
+    if settings.json_path is not None:
+        settings.json_path.parent.mkdir(parents=True, exist_ok=True)
+        document = {
+            "settled": settled,
+            "exit_code": code,
+            "checks": [result.as_json() for result in results],
+        }
+        settings.json_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    verdict = {EXIT_HOLDS: "all hold", EXIT_BROKEN: "BROKEN", EXIT_COULD_NOT_RUN: "not all could be examined"}
+    print(f"audit: {len(results)} checks, {verdict[code]}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""A load generator that costs little: requests are bytes made beforehand, answers are read only as far as needed.
+
+It shares its two cores with what it measures, so every microsecond it spends is taken from the result. One
+request at a time on each connection, HTTP/1.1 with Content-Length; of an answer only the status is kept.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+RETRIED = frozenset({429, 503})
+RETRY_PAUSE_S = 0.05
+REPEATS_MAX = 200
+HEAD_BYTES_MAX = 64 * 1024
+
+
+class Broken(Exception):
+    """The server closed the connection or answered what is no HTTP/1.1 with a Content-Length."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection; `exchange` sends a request and waits for the end of its answer."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[int] | None = None
+        self._head = b""
+        self._status = 0
+        self._missing = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(Broken(f"connection lost: {exc!r}"))
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            head, end, rest = (self._head + data if self._head else data).partition(b"\r\n\r\n")
+            if not end:
+                self._head = head
+                if len(head) > HEAD_BYTES_MAX:
+                    self._fail("its head has no end")
+                return
+            self._head = b""
+            lowered = head.lower()
+            at = lowered.find(b"content-length:")
+            if at < 0 or not lowered.startswith(b"http/1.1 "):
+                self._fail(f"no Content-Length: {head[:80]!r}")
+                return
+            self._status = int(head[9:12])
+            self._missing = int(lowered[at + 15 :].split(b"\r", 1)[0]) - len(rest)
+        if self._missing <= 0 and self._answer is not None and not self._answer.done():
+            self._answer.set_result(self._status)
+
+    async def exchange(self, request: bytes) -> int:
+        """The status of the answer; raises Broken."""
+        if self._transport is None or self._transport.is_closing():
+            raise Broken("the connection is closed")
+        self._answer = asyncio.get_running_loop().create_future()
+        self._missing = 0
+        self._transport.write(request)
+        return await self._answer
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, why: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(Broken(why))
+
+
+@dataclass(slots=True)
+class Load:
+    """What sending all requests showed."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    """Of the accepted ones, in the order of their answers."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    """Final answers by status."""
+    repeated: int = 0
+    """Answers 429 and 503, each sent again with its key."""
+    started: float = 0.0
+    ended: float = 0.0
+    """By time.perf_counter()."""
+
+    @property
+    def accepted(self) -> int:
+        """How many were answered with 2xx."""
+        return sum(count for status, count in self.statuses.items() if 200 <= status < 300)
+
+
+def post_request(base_url: str, path: str, api_key: str, key: str, body: bytes) -> bytes:
+    """A POST as it goes over the wire."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {urlsplit(base_url).netloc}\r\nAuthorization: Bearer {api_key}\r\n"
+        f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+async def send_all(base_url: str, requests: Sequence[bytes], concurrency: int) -> Load:
+    """Sends every request, `concurrency` at a time, over as many connections. Raises Broken."""
+    address = urlsplit(base_url)
+    host, port = address.hostname or "127.0.0.1", address.port or 80
+    loop = asyncio.get_running_loop()
+    connections = [(await loop.create_connection(HttpConnection, host, port))[1] for _ in range(concurrency)]
+    load = Load()
+    waiting = iter(requests)
+    load.started = time.perf_counter()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for connection in connections:
+                group.create_task(_work(connection, waiting, load))
+    finally:
+        load.ended = time.perf_counter()
+        for connection in connections:
+            connection.close()
+    return load
+
+
+async def _work(connection: HttpConnection, waiting: Iterator[bytes], load: Load) -> None:
+    for request in waiting:
+        started = time.perf_counter()
+        status = await connection.exchange(request)
+        for _ in range(REPEATS_MAX):
+            if status not in RETRIED:
+                break
+            load.repeated += 1
+            await asyncio.sleep(RETRY_PAUSE_S)
+            status = await connection.exchange(request)
+        load.statuses[status] += 1
+        if 200 <= status < 300:
+            load.latencies_s.append(time.perf_counter() - started)

@@ -1,0 +1,21 @@
+-- The same rows as an order makes, in plain tables with nothing but their keys: what PostgreSQL itself can do.
+CREATE TABLE orders (
+    order_id uuid PRIMARY KEY, tenant_id text NOT NULL, merchant_id text NOT NULL, buyer_ref text NOT NULL,
+    currency_code char(3) NOT NULL, total_minor bigint NOT NULL, ship_to jsonb NOT NULL, region_code char(2) NOT NULL,
+    state text NOT NULL, create_time timestamptz NOT NULL
+);
+CREATE TABLE order_lines (
+    order_id uuid NOT NULL, line_number integer NOT NULL, sku integer NOT NULL, title text NOT NULL,
+    quantity integer NOT NULL, unit_price_minor bigint NOT NULL, amount_minor bigint NOT NULL,
+    PRIMARY KEY (order_id, line_number)
+);
+CREATE TABLE stock (
+    sku integer PRIMARY KEY, on_hand bigint NOT NULL, reserved bigint NOT NULL,
+    CHECK (reserved >= 0 AND reserved <= on_hand)
+) WITH (fillfactor = 70);
+CREATE TABLE outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key text NOT NULL, type text NOT NULL,
+    payload bytea NOT NULL, event_time timestamptz NOT NULL
+);
+INSERT INTO stock SELECT sku, 1000000000, 0 FROM generate_series(1, 10000) AS sku;
+VACUUM ANALYZE stock;

@@ -1,0 +1,116 @@
+"""What a replay is told by its command line and its environment; the only reader of both in this package."""
+
+import argparse
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deploy.local.settings import StackError, StackSettings
+
+_RUN = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
+
+
+class SettingsError(Exception):
+    """A fault of the command line or the environment; its text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the API is and with which right it is called."""
+
+    base_url: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """One replay."""
+
+    file: Path
+    target: Target
+    run: str
+    orders_max: int | None
+    """Only the first n invoices of the file; None for all."""
+    concurrency: int
+    until: Literal["delivered", "confirmed"]
+    patience_s: float
+    """How long one request is repeated, and how long a phase may stand still, before it is given up."""
+    repeat_every: int
+    """Every n-th order is posted a second time to see that its answer is the same; 0 for none."""
+    json_path: Path | None
+    history_path: Path | None
+
+
+def target_of(environment: Mapping[str, str]) -> Target:
+    """The local stack's API, or the one of SAMPAN_URL and SAMPAN_API_KEY. Raises SettingsError."""
+    try:
+        stack = StackSettings.from_environment(environment)
+    except StackError as error:
+        raise SettingsError(str(error)) from error
+    base_url = environment.get("SAMPAN_URL", stack.gateway_url).rstrip("/")
+    api_key = environment.get("SAMPAN_API_KEY", "")
+    if not api_key:
+        keys_file = Path(environment.get("GATEWAY_API_KEYS_FILE") or stack.keys / "gateway-api-keys.json")
+        api_key = _operator_key(keys_file)
+    return Target(base_url, api_key)
+
+
+def parse(arguments: Sequence[str]) -> ReplaySettings:
+    """Reads the command line; argparse ends the process on a fault, SettingsError is for the rest."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.replay",
+        description="Replay a file in the Online Retail format through the API.",
+    )
+    add = parser.add_argument
+    add("file", nargs="?", default=os.environ.get("FILE", ""), help=".csv, .csv.gz or .csv.xz")
+    add("--orders", type=_count, default=None, help="only the first n invoices")
+    add("--run", default="", help="name of the run; a known one is resumed, nothing is doubled")
+    add("--concurrency", type=_count, default=64, help="orders in flight (default 64)")
+    add("--until", choices=("delivered", "confirmed"), default="delivered")
+    add("--patience", type=float, default=300.0, help="seconds before something is given up")
+    add("--repeat-every", type=int, default=100, help="post every n-th order twice; 0 for none")
+    add("--json", type=Path, default=None, help="where to write the report as JSON")
+    add("--history", type=Path, default=None, help="where to append the operations as JSON lines")
+    given = parser.parse_args(arguments)
+    if not given.file:
+        raise SettingsError("which file? make replay FILE=online_retail.csv.xz [ORDERS=n]")
+    run = given.run or time.strftime("%y%m%d%H%M%S", time.gmtime())
+    if not _RUN.fullmatch(run):
+        raise SettingsError("a run's name is 1 to 16 of a-z, 0-9 and inner hyphens")
+    return ReplaySettings(
+        file=Path(given.file),
+        target=target_of(os.environ),
+        run=run,
+        orders_max=given.orders,
+        concurrency=given.concurrency,
+        until=given.until,
+        patience_s=given.patience,
+        repeat_every=given.repeat_every,
+        json_path=given.json,
+        history_path=given.history,
+    )
+
+
+def _operator_key(keys_file: Path) -> str:
+    try:
+        entries = json.loads(keys_file.read_text("utf-8"))
+        return next(str(entry["key"]) for entry in entries if entry["role"] == "operator")
+    except FileNotFoundError:
+        raise SettingsError(
+            f"no API key: there is no {keys_file}. "
+            "Start the stack by `make up`, or set SAMPAN_URL and SAMPAN_API_KEY"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        raise SettingsError(f"{keys_file} holds no key of the role operator") from None
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

@@ -1,0 +1,72 @@
+"""Wires the catalog together: `python -m services.catalog [setup]`."""
+
+from sampan.catalog.v1 import merchant_service_pb2_grpc as merchant_grpc
+from sampan.catalog.v1 import product_service_pb2_grpc as product_grpc
+
+from services.catalog import events, rpc, workers
+from services.catalog.commands import Catalog
+from services.catalog.config import CatalogSettings
+from services.chassis import cli, kafka, migrations
+from services.chassis.lifecycle import CannotStart, Runtime
+from services.chassis.outbox import OutboxRelay
+from services.chassis.pg import Database
+from services.chassis.rpc.server import make_server
+
+
+async def setup(settings: CatalogSettings) -> None:
+    """Brings the database to the newest schema and creates the topics."""
+    await migrations.upgrade(settings.dsn, "catalog")
+    await kafka.ensure_topics(
+        settings.kafka_bootstrap,
+        events.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
+    )
+
+
+async def refuse_other_schema(database: Database) -> None:
+    """Raises CannotStart unless the database is at the schema of this code."""
+    async with database.connection() as connection:
+        try:
+            await migrations.check_at_head(connection, "catalog")
+        except migrations.SchemaNotAtHead as error:
+            raise CannotStart(str(error)) from None
+
+
+async def serve(settings: CatalogSettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name="catalog") as runtime:
+        database = await Database.open(
+            settings.dsn,
+            pool_size_max=settings.pool_size_max,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            name="catalog",
+        )
+        runtime.on_close("database", database.close)
+        runtime.add_ready_check("database", database.ping)
+        await refuse_other_schema(database)
+
+        relay = OutboxRelay(
+            dsn=settings.dsn,
+            bootstrap=settings.kafka_bootstrap,
+            source=events.SOURCE,
+            shards=settings.relay_shards,
+            snapshot_topics=[events.PRODUCTS_TOPIC],
+            name="catalog-outbox",
+        )
+        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+
+        catalog = Catalog(database, snapshots=events.product_snapshots, after_commit=relay.wake)
+        runtime.spawn(
+            workers.forget_old_requests(catalog, older_than_s=settings.request_key_ttl_h * 3600),
+            "request key sweep",
+        )
+
+        server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+        product_grpc.add_ProductServiceServicer_to_server(
+            rpc.ProductService(catalog, import_streams_max=settings.import_streams_max), server
+        )
+        merchant_grpc.add_MerchantServiceServicer_to_server(rpc.MerchantService(catalog), server)
+        await runtime.serve(server, services=rpc.SERVICES)
+
+
+if __name__ == "__main__":
+    cli.run(cli.Service(name="catalog", settings=CatalogSettings, serve=serve, setup=setup))

@@ -1,0 +1,1 @@
+"""The schema of the catalog's database, step by step."""

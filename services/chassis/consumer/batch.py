@@ -1,0 +1,323 @@
+"""One fetched batch becomes one transaction: claim the offsets, drop what is applied, set aside what is blocked,
+run the handler, remember the versions. A batch that fails for good is halved until the one event is found.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from aiokafka import TopicPartition
+from prometheus_client import Counter, Histogram
+
+from services.chassis import log, metrics
+from services.chassis.crash import crash_point
+from services.chassis.envelope import EnvelopeError, Event, decode_record
+from services.chassis.pg import Connection, Database, is_timeout, is_transient
+from services.chassis.queries import load_queries
+
+Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]
+"""Applies events inside the given transaction: all its effects and outbox rows go through that connection.
+
+Events come in partition order, without those that were applied before. Any exception that is not a fault of
+the database is taken as the events' own: the batch is halved to find the one, which is parked.
+"""
+
+AggregateKey: TypeAlias = tuple[str, str]
+DETAIL_CHARACTERS_MAX = 2_000
+
+_log = log.get(__name__)
+_EVENTS = metrics.Kept(
+    Counter("sampan_consumer_events_total", "Events by outcome, after the commit.", ["group", "outcome"])
+)
+_BATCH = metrics.Kept(
+    Histogram(
+        "sampan_consumer_batch_events", "Records per transaction.", ["group"], buckets=metrics.BATCH_BUCKETS
+    )
+)
+_TRANSACTION_S = metrics.Kept(
+    Histogram(
+        "sampan_consumer_transaction_seconds",
+        "Time of a batch's transaction, committed or not.",
+        ["group"],
+        buckets=metrics.LATENCY_BUCKETS_S,
+    )
+)
+
+
+class Fenced(Exception):
+    """Somebody else has moved the group's offsets: this member is a zombie, or a lost answer was a commit."""
+
+
+@dataclass(slots=True)
+class Item:
+    """A record with its event, or with what is wrong with its envelope."""
+
+    place: TopicPartition
+    record: Any
+    event: Event | None
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one transaction did."""
+
+    applied: int = 0
+    duplicate: int = 0
+    superseded: int = 0
+    parked: int = 0
+    gaps: int = 0
+
+
+@dataclass(slots=True)
+class _Triage:
+    """What to do with each event of a batch."""
+
+    fresh: list[Event] = field(default_factory=list)
+    versions: dict[AggregateKey, int] = field(default_factory=dict)
+    parked: list[tuple[Item, str, str]] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+def decode(place: TopicPartition, records: Sequence[Any]) -> list[Item]:
+    """The items of a partition's records; an unreadable one becomes an item too."""
+    items: list[Item] = []
+    for record in records:
+        try:
+            items.append(Item(place, record, decode_record(record)))
+        except EnvelopeError as error:
+            items.append(Item(place, record, None, str(error)))
+    return items
+
+
+class BatchProcessor:
+    """Applies batches and holds the group's positions in the partitions assigned to it."""
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        handler: Handler,
+        db: Database,
+        after_commit: Callable[[], None] | None,
+        snapshot_topics: Collection[str],
+    ) -> None:
+        self.positions: dict[TopicPartition, int] = {}
+        self._group = group
+        self._handler = handler
+        self._db = db
+        self._after_commit = after_commit
+        self._snapshot_topics = frozenset(snapshot_topics)
+        self._queries = load_queries("services.chassis")
+
+    async def process(self, items: Sequence[Item]) -> None:
+        """Applies all items, in one transaction if nothing is wrong with them.
+
+        Raises `Fenced`, or a transient error with the positions telling how far it came.
+        """
+        positions = self.positions
+        items = [
+            item for item in items if item.place in positions and item.record.offset >= positions[item.place]
+        ]
+        if not items:
+            return
+        try:
+            await self._commit(items)
+        except Fenced:
+            raise
+        except Exception as error:
+            if is_transient(error) and not (is_timeout(error) and len(items) > 1):
+                raise
+            if len(items) > 1:
+                middle = len(items) // 2
+                await self.process(items[:middle])
+                await self.process(items[middle:])
+                return
+            detail = f"{type(error).__name__}: {error}"
+            _log.error(
+                "event parked",
+                group=self._group,
+                topic=items[0].place.topic,
+                partition=items[0].place.partition,
+                offset=items[0].record.offset,
+                exc_info=error,
+            )
+            await self._commit(items, failure=detail)
+
+    async def _commit(self, items: Sequence[Item], *, failure: str | None = None) -> None:
+        positions = self.positions
+        last = {item.place: item.record.offset + 1 for item in items}
+        first = {place: positions[place] for place in last}
+        with _TRANSACTION_S[self._group].time():
+            outcome = await self._db.transact(functools.partial(self._apply, items, first, last, failure))
+        crash_point("consumer.after_commit")
+        if positions is self.positions:
+            positions.update(last)
+        _BATCH[self._group].observe(len(items))
+        self._count(outcome)
+        if self._after_commit is not None:
+            self._after_commit()
+
+    async def _apply(
+        self,
+        items: Sequence[Item],
+        first: dict[TopicPartition, int],
+        last: dict[TopicPartition, int],
+        failure: str | None,
+        connection: Connection,
+    ) -> Outcome:
+        applied, blocked = await self._claim(connection, items, first, last)
+        triage = self._triage(items, applied, blocked)
+        if failure is not None:
+            # A single item, known to fail. If it is a duplicate or blocked by now, that has already been said.
+            triage.parked += [(items[0], "FAILED", failure)] * len(triage.fresh)
+            triage.outcome.applied, triage.fresh, triage.versions = 0, [], {}
+        if triage.fresh:
+            await self._handler(connection, triage.fresh)
+        if triage.versions:
+            await connection.execute(
+                self._queries["record_applied"],
+                self._group,
+                [topic for topic, _ in triage.versions],
+                [aggregate_id for _, aggregate_id in triage.versions],
+                list(triage.versions.values()),
+            )
+        if triage.parked:
+            await self._park(connection, triage.parked)
+            triage.outcome.parked = len(triage.parked)
+        crash_point("consumer.before_commit")
+        return triage.outcome
+
+    async def _claim(
+        self,
+        connection: Connection,
+        items: Sequence[Item],
+        first: dict[TopicPartition, int],
+        last: dict[TopicPartition, int],
+    ) -> tuple[dict[AggregateKey, int], set[AggregateKey]]:
+        """Moves the offsets, which fences others, and returns the applied versions and the blocked aggregates."""
+        keys = list({_aggregate(item): None for item in items})
+        places = sorted(first)
+        rows = await connection.fetch(
+            self._queries["claim_and_look_up"],
+            self._group,
+            [place.topic for place in places],
+            [place.partition for place in places],
+            [first[place] for place in places],
+            [last[place] for place in places],
+            [topic for topic, _ in keys],
+            [aggregate_id for _, aggregate_id in keys],
+        )
+        applied: dict[AggregateKey, int] = {}
+        blocked: set[AggregateKey] = set()
+        claimed = 0
+        for topic, aggregate_id, version, parked in rows:
+            if topic is None:
+                claimed = version
+            else:
+                applied[topic, aggregate_id] = version
+                if parked:
+                    blocked.add((topic, aggregate_id))
+        if claimed != len(places):
+            raise Fenced(
+                f"{claimed} of {len(places)} partitions stood where group {self._group} expected them"
+            )
+        if blocked:
+            blocked, replayed = await self._wait_for_replay(connection, blocked)
+            applied |= replayed
+        return applied, blocked
+
+    async def _wait_for_replay(
+        self, connection: Connection, blocked: set[AggregateKey]
+    ) -> tuple[set[AggregateKey], dict[AggregateKey, int]]:
+        """Without this an event could be parked behind others that a replay is just about to clear."""
+        arrays = ([topic for topic, _ in blocked], [aggregate_id for _, aggregate_id in blocked])
+        still = await connection.fetch(self._queries["lock_parked"], self._group, *arrays)
+        rows = await connection.fetch(self._queries["look_up_applied"], self._group, *arrays)
+        return (
+            {(topic, aggregate_id) for topic, aggregate_id in still},
+            {(topic, aggregate_id): version for topic, aggregate_id, version in rows},
+        )
+
+    def _triage(
+        self, items: Sequence[Item], applied: dict[AggregateKey, int], blocked: set[AggregateKey]
+    ) -> _Triage:
+        triage = _Triage()
+        outcome, versions = triage.outcome, triage.versions
+        fresh: list[tuple[AggregateKey, Event]] = []
+        for item in items:
+            event = item.event
+            key = _aggregate(item)
+            if event is None:
+                triage.parked.append((item, "UNREADABLE", item.fault))
+                blocked.add(key)
+                continue
+            known = versions.get(key) or applied.get(key, 0)
+            if event.version <= known:
+                outcome.duplicate += 1
+            elif key in blocked:
+                triage.parked.append((item, "BLOCKED", "an earlier event of this aggregate is parked"))
+            else:
+                if event.version > known + 1 and event.topic not in self._snapshot_topics:
+                    outcome.gaps += 1
+                versions[key] = event.version
+                fresh.append((key, event))
+        # Of snapshots only the newest says anything.
+        triage.fresh = [
+            event
+            for key, event in fresh
+            if event.version == versions[key] or event.topic not in self._snapshot_topics
+        ]
+        outcome.superseded = len(fresh) - len(triage.fresh)
+        outcome.applied = len(triage.fresh)
+        return triage
+
+    async def _park(self, connection: Connection, parked: Sequence[tuple[Item, str, str]]) -> None:
+        await connection.executemany(
+            self._queries["park_event"],
+            [
+                (
+                    self._group,
+                    item.place.topic,
+                    item.place.partition,
+                    item.record.offset,
+                    datetime.fromtimestamp(max(0, item.record.timestamp) / 1000, UTC),
+                    item.record.key or b"",
+                    [_storable(name) for name, _ in item.record.headers],
+                    [value or b"" for _, value in item.record.headers],
+                    item.record.value or b"",
+                    _aggregate(item)[1],
+                    item.event.version if item.event is not None else None,
+                    _storable(item.event.type) if item.event is not None else None,
+                    cause,
+                    _storable(detail[:DETAIL_CHARACTERS_MAX]),
+                )
+                for item, cause, detail in parked
+            ],
+        )
+
+    def _count(self, outcome: Outcome) -> None:
+        for name, count in (
+            ("applied", outcome.applied),
+            ("duplicate", outcome.duplicate),
+            ("superseded", outcome.superseded),
+            ("parked", outcome.parked),
+            ("gap", outcome.gaps),
+        ):
+            if count:
+                _EVENTS[self._group, name].inc(count)
+
+
+def _aggregate(item: Item) -> AggregateKey:
+    """The topic and the aggregate; for an unreadable record the subject if that can be read, else the key."""
+    if item.event is not None:
+        return item.place.topic, item.event.aggregate_id
+    subject = dict(item.record.headers).get("ce_subject") or item.record.key or b""
+    return item.place.topic, _storable(subject.decode("utf-8", "replace"))
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds neither NUL nor lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,212 @@
+"""Parked events: looked at, replayed through the normal handler, or given up; always by a named person's command."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from services.chassis import log
+from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, Handler
+from services.chassis.envelope import Event, decode_record
+from services.chassis.pg import Connection, Database, is_transient
+from services.chassis.queries import load_queries
+
+REPLAY_EVENTS_MAX = 500
+AGGREGATES_PAGE = 200
+LIST_MAX = 1_000
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """A parked event as operators see it."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    aggregate_id: str
+    version: int | None
+    type: str | None
+    cause: str
+    detail: str
+    park_time: datetime
+    attempts: int
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """What a replay did; `failures` tells the reason per (topic, aggregate) that stays parked."""
+
+    replayed: int = 0
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+async def list_parked(
+    db: Database, group: str, *, after_id: int = 0, aggregate_id: str | None = None, limit: int = 100
+) -> list[ParkedEvent]:
+    """Events still parked, oldest first; the next page starts after the last id."""
+    async with db.connection() as connection:
+        rows = await connection.fetch(
+            load_queries("services.chassis")["list_parked"],
+            group,
+            after_id,
+            min(limit, LIST_MAX),
+            aggregate_id,
+        )
+    return [ParkedEvent(*row) for row in rows]
+
+
+async def discard_parked(db: Database, group: str, ids: Sequence[int], *, actor: str, note: str) -> int:
+    """Gives events up for good; their aggregates go on without them. Returns how many were parked."""
+    queries = load_queries("services.chassis")
+
+    async def discard(connection: Connection) -> int:
+        status = await connection.execute(
+            queries["resolve_parked"], group, list(ids), "DISCARDED", actor, note
+        )
+        return int(status.split()[-1])
+
+    discarded = await db.transact(discard)
+    _log.warning(
+        "parked events discarded", group=group, ids=list(ids), actor=actor, note=note, count=discarded
+    )
+    return discarded
+
+
+async def replay_parked(
+    db: Database,
+    group: str,
+    handler: Handler,
+    *,
+    actor: str,
+    aggregate_id: str | None = None,
+    aggregates_max: int | None = None,
+    events_max: int = REPLAY_EVENTS_MAX,
+) -> ReplayReport:
+    """Runs the normal handler over parked events, aggregate by aggregate (at most `aggregates_max`), each in order.
+
+    An aggregate is replayed in transactions of up to `events_max` events, one by one where that fails; it
+    stops at its first failure, and later aggregates are still tried. Raises transient errors: run it again.
+    """
+    replay = _Replay(db, group, handler, actor, events_max)
+    report = ReplayReport()
+    after = ("", "")
+    left = aggregates_max if aggregates_max is not None else sys.maxsize
+    while left > 0:
+        async with db.connection() as connection:
+            page = await connection.fetch(
+                replay.queries["parked_aggregates"], group, *after, aggregate_id, min(left, AGGREGATES_PAGE)
+            )
+        if not page:
+            break
+        left -= len(page)
+        for topic, parked_aggregate_id in page:
+            after = (topic, parked_aggregate_id)
+            await replay.aggregate(topic, parked_aggregate_id, report)
+    _log.info(
+        "parked events replayed",
+        group=group,
+        actor=actor,
+        replayed=report.replayed,
+        failed=len(report.failures),
+    )
+    return report
+
+
+class _Replay:
+    def __init__(self, db: Database, group: str, handler: Handler, actor: str, events_max: int) -> None:
+        self.queries = load_queries("services.chassis")
+        self._db = db
+        self._group = group
+        self._handler = handler
+        self._actor = actor
+        self._events_max = events_max
+
+    async def aggregate(self, topic: str, aggregate_id: str, report: ReplayReport) -> None:
+        """Replays until nothing of the aggregate is parked or the next event fails."""
+        count = self._events_max
+        while True:
+            ids: list[int] = []
+
+            async def step(connection: Connection, seen: list[int] = ids, count: int = count) -> int:
+                return await self._step(connection, topic, aggregate_id, count, seen)
+
+            try:
+                done = await self._db.transact(step)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                if count > 1:
+                    count = 1
+                    continue
+                detail = f"{type(error).__name__}: {error}".replace("\x00", "\ufffd")[:DETAIL_CHARACTERS_MAX]
+                await self._note_failure(ids, detail)
+                report.failures[topic, aggregate_id] = detail
+                return
+            report.replayed += done
+            if done < count:
+                return
+
+    async def _step(
+        self, connection: Connection, topic: str, aggregate_id: str, count: int, seen: list[int]
+    ) -> int:
+        seen.clear()
+        place = (self._group, topic, aggregate_id)
+        await connection.fetch(self.queries["lock_parked_aggregate"], *place)
+        # Read after the locks are held: the consumer may have parked more while we waited.
+        rows = await connection.fetch(self.queries["read_parked_aggregate"], *place, count)
+        if not rows:
+            return 0
+        seen += [row["id"] for row in rows]
+        events = [_event(row) for row in rows]
+        keys = list({(event.topic, event.aggregate_id): None for event in events})
+        applied = {
+            (row["topic"], row["aggregate_id"]): row["version"]
+            for row in await connection.fetch(
+                self.queries["look_up_applied"], self._group, [t for t, _ in keys], [a for _, a in keys]
+            )
+        }
+        fresh: list[Event] = []
+        for event in events:
+            key = (event.topic, event.aggregate_id)
+            if event.version > applied.get(key, 0):
+                applied[key] = event.version
+                fresh.append(event)
+        if fresh:
+            await self._handler(connection, fresh)
+            await connection.execute(
+                self.queries["record_applied"],
+                self._group,
+                [t for t, _ in applied],
+                [a for _, a in applied],
+                list(applied.values()),
+            )
+        await connection.execute(
+            self.queries["resolve_parked"], self._group, seen, "REPLAYED", self._actor, None
+        )
+        return len(rows)
+
+    async def _note_failure(self, ids: Sequence[int], detail: str) -> None:
+        async def note(connection: Connection) -> None:
+            await connection.execute(self.queries["note_failed_replay"], list(ids), detail)
+
+        await self._db.transact(note)
+
+
+def _event(row: Any) -> Event:
+    """The event of a parked row, decoded anew: what could not be read then may be readable now."""
+    return decode_record(
+        SimpleNamespace(
+            topic=row["topic"],
+            partition=row["part"],
+            offset=row["offset"],
+            timestamp=int(row["record_time"].timestamp() * 1000),
+            key=row["record_key"],
+            value=row["payload"],
+            headers=list(zip(row["header_names"], row["header_values"], strict=True)),
+        )
+    )

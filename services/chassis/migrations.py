@@ -1,0 +1,187 @@
+"""Schema migrations: Alembic keeps the order and the version, the statements are plain SQL.
+
+A service's `migrations/` holds `0001_initial.py`, `0002_....py`, ... without gaps, each:
+
+    revision = "0001"
+    down_revision = None          # the revision before it
+
+    def upgrade() -> None:
+        migrations.execute('''CREATE TABLE ...; CREATE INDEX ...;''')
+
+There is no way down: a fault is mended by the next migration. Only the `setup` command imports Alembic; a
+serving process calls `check_at_head`.
+"""
+
+import asyncio
+import functools
+import importlib.resources
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import asyncpg
+
+from services.chassis import log, pg
+from services.chassis.pg import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as AlchemyConnection
+
+LOCK_CLASS = 0x4D494752
+LOCK_TIMEOUT_MS = 5_000
+STATEMENT_TIMEOUT_MS = 600_000
+LOCK_ATTEMPTS_MAX = 5
+REPLICA_WAIT_S_MAX = 900.0
+_FILE = re.compile(r"^(?P<revision>\d{4})_[a-z0-9_]+\.py$")
+
+_log = log.get(__name__)
+
+
+class MigrationFault(RuntimeError):
+    """The migrations folder breaks its rules; the text says which."""
+
+
+class SchemaNotAtHead(RuntimeError):
+    """The database's schema is not the one that this code was written for."""
+
+
+def folder(service: str) -> Path:
+    """Where a service's migrations are; `service` is "orders", or a dotted package that holds `migrations/`."""
+    package = service if "." in service else f"services.{service}"
+    return Path(str(importlib.resources.files(package).joinpath("migrations")))
+
+
+def revisions(service: str) -> list[str]:
+    """The revisions in their order, read from the file names; raises `MigrationFault` for a gap or a duplicate."""
+    found = sorted(
+        match["revision"]
+        for path in folder(service).iterdir()
+        if (match := _FILE.match(path.name)) is not None
+    )
+    expected = [f"{number:04d}" for number in range(1, len(found) + 1)]
+    if not found or found != expected:
+        raise MigrationFault(f"{service}: migrations must be 0001 to the last without a gap, found {found}")
+    return found
+
+
+async def check_at_head(connection: Connection, service: str) -> None:
+    """Raises `SchemaNotAtHead` unless the database has exactly the newest migration of this code."""
+    head = revisions(service)[-1]
+    try:
+        current = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        current = None
+    if current != head:
+        raise SchemaNotAtHead(
+            f"the {service} database is at revision {current or 'none'}, this code needs {head}: "
+            f"run `python -m services.{service} setup`"
+        )
+
+
+async def upgrade(
+    dsn: str,
+    service: str,
+    *,
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    replica_wait_s_max: float = REPLICA_WAIT_S_MAX,
+) -> str:
+    """Brings the schema to the newest revision and returns it; several may call this at once.
+
+    One of them works while the others wait for its session lock (a direct connection, no PgBouncer in
+    transaction mode). A table lock that cannot be had within `lock_timeout_ms` is tried again a few times,
+    so that a migration never queues the service's traffic behind it for long.
+    """
+    head = revisions(service)[-1]
+    guard = await pg.connect(
+        dsn, name=f"migrate-{service}", statement_timeout_ms=int(replica_wait_s_max * 1000)
+    )
+    try:
+        await guard.execute(
+            "SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, crc32(service.encode()) & 0x7FFFFFFF
+        )
+        for attempt in range(1, LOCK_ATTEMPTS_MAX + 1):
+            try:
+                await _run(dsn, service, lock_timeout_ms, statement_timeout_ms)
+                break
+            except Exception as error:
+                if attempt == LOCK_ATTEMPTS_MAX or not _is_lock_timeout(error):
+                    raise
+                _log.warning("migration waits for a lock", service=service, attempt=attempt)
+                await asyncio.sleep(attempt)
+        await check_at_head(guard, service)
+    finally:
+        await guard.close(timeout=5)
+    _log.info("schema at head", service=service, revision=head)
+    return head
+
+
+def execute(sql: str) -> None:
+    """Runs SQL, one or many statements as they stand, in the migration's transaction. For migrations only."""
+    from alembic import op
+
+    bind = op.get_bind()
+    # SQLAlchemy begins the transaction with the first statement of its own.
+    bind.exec_driver_sql("SELECT 1")
+    bind.connection.dbapi_connection.run_async(lambda connection: connection.execute(sql))  # type: ignore[union-attr]
+
+
+def _is_lock_timeout(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, asyncpg.LockNotAvailableError) or getattr(error, "sqlstate", None) == "55P03":
+            return True
+        error = error.__cause__
+    return False
+
+
+async def _run(dsn: str, service: str, lock_timeout_ms: int, statement_timeout_ms: int) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    connect = functools.partial(
+        asyncpg.connect,
+        dsn,
+        timeout=10,
+        server_settings=pg.server_settings(
+            name=f"migrate-{service}",
+            statement_timeout_ms=statement_timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
+            idle_in_transaction_timeout_ms=60_000,
+        ),
+    )
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade, service)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: "AlchemyConnection", service: str) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("path_separator", "os")
+    location = str(folder(service))
+    script = ScriptDirectory(location, version_locations=[location])
+    known = [revision.revision for revision in reversed(list(script.walk_revisions()))]
+    if known != revisions(service):
+        raise MigrationFault(f"{service}: files are {revisions(service)}, their revision variables {known}")
+
+    def steps(current: Any, _context: Any) -> Sequence[Any]:
+        for revision in current:
+            if revision not in known:
+                raise MigrationFault(
+                    f"the {service} database is at {revision}, which this code does not know: it is newer than the code"
+                )
+        return script._upgrade_revs("head", current)
+
+    with EnvironmentContext(config, script, fn=steps) as environment:
+        environment.configure(connection=connection, target_metadata=None, transaction_per_migration=True)
+        with environment.begin_transaction():
+            environment.run_migrations()
+    connection.commit()

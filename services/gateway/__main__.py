@@ -1,0 +1,40 @@
+"""python -m services.gateway [serve|config]: the composition root."""
+
+from services.chassis import cli
+from services.chassis.lifecycle import Runtime
+from services.gateway.config import GatewaySettings
+from services.gateway.server import HttpServer
+from services.gateway.wiring import Gateway
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name="gateway") as runtime:
+        gateway = Gateway(settings)
+        runtime.on_close("clients", gateway.close)
+        runtime.add_ready_check("read models", gateway.snapshots.caught_up.is_set)
+        runtime.add_ready_check("order feed", gateway.tail.caught_up.is_set)
+        runtime.spawn(gateway.snapshots.run(), "read models", stop=gateway.snapshots.stop)
+        runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
+        server = HttpServer(
+            gateway.app,
+            host=settings.host,
+            port=settings.port,
+            keep_alive_s=settings.keep_alive_s,
+            drain_grace_s=settings.drain_grace_s,
+        )
+
+        async def start() -> None:
+            server.bind()
+            runtime.spawn(server.run(), "http", stop=server.stop)
+
+        async def stop(grace_s: float) -> None:
+            # Streams first: they never end by themselves.
+            gateway.feed.close()
+            await server.stop(grace_s)
+
+        await runtime.serve_with(start, stop)
+
+
+if __name__ == "__main__":
+    cli.run(cli.Service(name="gateway", settings=GatewaySettings, serve=serve))

@@ -1,0 +1,285 @@
+"""The application: every request passes the edge, which knows its trace, counts it and turns failures into
+problems; Litestar finds the route; a route's own work is in `routes`.
+
+The edge answers product details itself: the route is one dictionary lookup, of which finding the way to it
+through a framework would be the larger part.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from litestar import HttpMethod, Litestar, Request
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.chassis import log, metrics, trace
+from services.chassis.errors import DomainError
+from services.gateway.auth import KeyRing
+from services.gateway.call import Call, Reply, read_query
+from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
+from services.gateway.params import PATH_IDS, Param
+from services.gateway.routes.route import Answer, Route
+
+UNMATCHED = "unmatched"
+REQUEST_ID_CHARS_MAX = 128
+_CALL = "sampan.call"
+_ROUTE = "sampan.route"
+_FAST_PREFIX = "/v1/products/"
+_FAST_PATH = "/v1/products/{product_id}"
+
+_logger = log.get(__name__)
+_REQUESTS = metrics.Kept(
+    Counter("http_requests_total", "Requests by route and status.", ["method", "route", "status"]),
+    children_max=400,
+)
+_SECONDS = metrics.Kept(
+    Histogram(
+        "http_request_seconds",
+        "Time from the request's head to the end of the answer.",
+        ["method", "route"],
+        buckets=metrics.LATENCY_BUCKETS_S,
+    ),
+    children_max=100,
+)
+_IN_FLIGHT = Gauge("http_requests_in_flight", "Requests at work, event streams included.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A route as it is used for each request."""
+
+    route: Route
+    query: Mapping[str, Param]
+
+    @classmethod
+    def of(cls, route: Route) -> "_Served":
+        return cls(route, route.declared_query)
+
+
+class Edge:
+    """The outermost ASGI application."""
+
+    def __init__(self, routes: Sequence[Route], keys: KeyRing, *, requests_max: int) -> None:
+        self._keys = keys
+        self._requests_max = requests_max
+        self._in_flight = 0
+        self._fast = next(
+            _Served.of(route) for route in routes if (route.method, route.path) == ("GET", _FAST_PATH)
+        )
+        self._litestar = _litestar(routes, self)
+        _IN_FLIGHT.set_function(lambda: self._in_flight)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._litestar(scope, receive, send)
+            return
+        started = time.perf_counter()
+        method, path = scope["method"], scope["path"]
+        parent, request_id = _incoming(scope)
+        sent = _Sent(send)
+        self._in_flight += 1
+        try:
+            with trace.span("http request", parent=parent):
+                traceparent = trace.current_traceparent() or parent
+                call = Call(scope, receive, traceparent)
+                sent.add_headers(traceparent, request_id)
+                if self._in_flight > self._requests_max and not path.endswith("/events"):
+                    busy = Problem("OVERLOADED", "too many requests at a time", retry_after_s=1)
+                    await problem_reply(busy, call)(scope, receive, sent)
+                elif (
+                    method == "GET" and path.startswith(_FAST_PREFIX) and "/" not in path[len(_FAST_PREFIX) :]
+                ):
+                    sent.route = _FAST_PATH
+                    reply = await self.run(self._fast, call, path[len(_FAST_PREFIX) :])
+                    await reply(scope, receive, sent)
+                else:
+                    scope[_CALL] = call  # type: ignore[literal-required]
+                    await self._litestar(scope, receive, sent)
+        finally:
+            self._in_flight -= 1
+            self._note(method, scope, sent, time.perf_counter() - started, parent)
+
+    async def run(self, served: _Served, call: Call, path_value: str) -> Answer:
+        """The route's answer, or the problem that it ran into."""
+        route = served.route
+        try:
+            if route.role is not None:
+                call.caller = self._keys.caller(call.scope["headers"])
+                if not call.caller.may(route.role):
+                    raise Problem("ROLE_MISSING", f"the route needs the role {route.role}")
+            if route.path_names:
+                name = route.path_names[0]
+                is_valid, reason, _ = PATH_IDS[name]
+                if not is_valid(path_value):
+                    raise Problem(reason, "nothing can have such an id")
+                call.path = {name: path_value.lower() if reason in _CASELESS else path_value}
+            call.query = read_query(call.scope["query_string"], served.query)
+            return await route.run(call)
+        except Problem as refusal:
+            return problem_reply(refusal, call)
+        except DomainError as error:
+            if error.code in ("INTERNAL", "UNIMPLEMENTED"):
+                _logger.error("a service failed", route=route.path, reason=error.reason, cause=error.message)
+            problem = problem_of(
+                error,
+                has_body=route.body is not None,
+                keep_wrapper=route.keep_wrapper,
+                references=route.references,
+            )
+            return problem_reply(problem, call)
+        except Exception:
+            _logger.exception("a request failed", route=route.path)
+            return problem_reply(Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning), call)
+
+    def _note(self, method: str, scope: Scope, sent: "_Sent", seconds: float, traceparent: str) -> None:
+        route = sent.route or str(scope.get(_ROUTE, UNMATCHED))
+        # 499: the client went away before there was an answer.
+        status = sent.status or 499
+        method = method if method in _METHODS else "other"
+        _REQUESTS[method, route, str(status)].inc()
+        _SECONDS[method, route].observe(seconds)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or trace.is_sampled(traceparent):
+            _logger.info(
+                "request",
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                **trace.fields(traceparent),
+            )
+
+
+_METHODS = frozenset(("GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH"))
+_CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND"))
+
+
+class _Sent:
+    """The send side of a request: adds the headers that every answer has, and remembers the status."""
+
+    __slots__ = ("_headers", "_send", "route", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._headers: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self.route = ""
+
+    def add_headers(self, traceparent: str, request_id: bytes) -> None:
+        """Sets what goes out with the answer's head."""
+        encoded = traceparent.encode()
+        self._headers = [(b"traceparent", encoded), (b"x-request-id", request_id or encoded[3:35])]
+
+    async def __call__(self, message: Message) -> None:
+        """Sends a message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._headers]
+        await self._send(message)
+
+
+def _incoming(scope: Scope) -> tuple[str, bytes]:
+    """The trace context to go on with, and the caller's own id of the request if it has one that we may repeat."""
+    header: str | None = None
+    request_id = b""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            header = value.decode("latin-1")
+        elif name == b"x-request-id" and len(value) <= REQUEST_ID_CHARS_MAX and _is_token(value):
+            request_id = value
+    return trace.incoming(header), request_id
+
+
+def _is_token(value: bytes) -> bool:
+    return bool(value) and all(0x21 <= byte <= 0x7E for byte in value)
+
+
+def problem_reply(problem: Problem, call: Call) -> Reply:
+    """The problem as an answer."""
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()]
+    retry_after_s = problem.retry_after_s
+    kind = CATALOGUE.get(problem.reason)
+    if retry_after_s is None and kind is not None and kind.retry:
+        retry_after_s = 1
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % max(1, round(retry_after_s))))
+    body = problem_json(problem, call.traceparent[3:35])
+    return Reply(problem.status, body, media_type=PROBLEM_MEDIA_TYPE.encode(), headers=headers)
+
+
+def _litestar(routes: Sequence[Route], edge: Edge) -> Litestar:
+    """Litestar knows one handler per method and path shape; custom methods (`:pay`) are told apart by us."""
+    shapes: dict[tuple[str, str], dict[str, _Served]] = defaultdict(dict)
+    for route in routes:
+        path = route.path
+        for name in route.path_names:
+            path = path.replace(f"{{{name}}}", "{id:str}")
+        shapes[route.method, path.partition("}:")[0] + "}" if route.verb else path][route.verb] = _Served.of(
+            route
+        )
+    return Litestar(
+        route_handlers=[_handler(method, path, by_verb, edge) for (method, path), by_verb in shapes.items()],
+        exception_handlers={Exception: _on_exception},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+        debug=False,
+    )
+
+
+def _handler(method: str, path: str, by_verb: Mapping[str, _Served], edge: Edge) -> HTTPRouteHandler:
+    has_id = "{id:str}" in path
+    is_last = path.endswith("}")
+
+    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        scope = request.scope
+        call: Call = scope[_CALL]  # type: ignore[literal-required]
+        value = request.path_params["id"] if has_id else ""
+        served = by_verb.get("")
+        if is_last:
+            head, colon, verb = value.rpartition(":")
+            if colon and verb and verb in by_verb:
+                served, value = by_verb[verb], head
+        if served is None:
+            return problem_reply(Problem("ROUTE_NOT_FOUND", "there is no such custom method"), call)
+        _name_route(call, served.route.path)
+        return await edge.run(served, call, value)
+
+    return HTTPRouteHandler(path, http_method=HttpMethod(method), status_code=200)(handle)
+
+
+def _name_route(call: Call, path: str) -> None:
+    call.scope[_ROUTE] = path  # type: ignore[literal-required]
+
+
+def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Any:
+    call: Call = request.scope[_CALL]  # type: ignore[literal-required]
+    if isinstance(error, MethodNotAllowedException):
+        headers = {"allow": str((error.headers or {}).get("allow", ""))}
+        problem = Problem("METHOD_NOT_ALLOWED", "the path does not have this method", headers=headers)
+    elif isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
+        problem = Problem("ROUTE_NOT_FOUND", "there is nothing at this path")
+    elif isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        problem = Problem("HEADER_INVALID", error.detail or "the request cannot be read")
+    else:
+        _logger.error("a request failed before its route", exc_info=error)
+        problem = Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning)
+    return _Prepared(problem_reply(problem, call))
+
+
+class _Prepared:
+    """A reply in the shape that Litestar wants of an exception's handler."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def to_asgi_response(self, **_options: object) -> ASGIApp:
+        """Itself."""
+        return self._reply

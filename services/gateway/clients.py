@@ -1,0 +1,61 @@
+"""The services behind: one channel each, and calls that carry a deadline and raise domain errors."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
+from sampan.orders.v1 import order_service_pb2_grpc
+from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
+
+from services.chassis.rpc.channel import make_channel
+from services.chassis.rpc.status import error_of
+
+Response = TypeVar("Response")
+
+# Reads, and calls that a request id, an etag or their own content makes safe to repeat.
+_CATALOG_RETRYABLE = (
+    "sampan.catalog.v1.MerchantService",
+    *(
+        f"sampan.catalog.v1.ProductService/{method}"
+        for method in ("CreateProduct", "GetProduct", "BatchGetProducts", "ListProducts")
+    ),
+)
+_ORDERS_RETRYABLE = ("sampan.orders.v1.OrderService",)
+_WAREHOUSE_RETRYABLE = (
+    "sampan.warehouse.v1.StockService",
+    "sampan.warehouse.v1.ParcelService",
+    *(
+        f"sampan.warehouse.v1.WarehouseService/{method}"
+        for method in ("CreateWarehouse", "GetWarehouse", "ListWarehouses")
+    ),
+)
+
+
+class Clients:
+    """The stubs. Every unary call of them goes through `call`."""
+
+    def __init__(self, *, catalog: str, orders: str, warehouse: str, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        catalog_channel = make_channel(catalog, retryable_methods=_CATALOG_RETRYABLE)
+        orders_channel = make_channel(orders, retryable_methods=_ORDERS_RETRYABLE)
+        warehouse_channel = make_channel(warehouse, retryable_methods=_WAREHOUSE_RETRYABLE)
+        self._channels = (catalog_channel, orders_channel, warehouse_channel)
+        self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(catalog_channel)
+        self.products = product_service_pb2_grpc.ProductServiceStub(catalog_channel)
+        self.orders = order_service_pb2_grpc.OrderServiceStub(orders_channel)
+        self.warehouses = warehouse_service_pb2_grpc.WarehouseServiceStub(warehouse_channel)
+        self.stock = stock_service_pb2_grpc.StockServiceStub(warehouse_channel)
+        self.parcels = parcel_service_pb2_grpc.ParcelServiceStub(warehouse_channel)
+
+    async def call(self, method: Callable[..., Awaitable[Response]], request: Any) -> Response:
+        """One unary call; a failure is raised as the domain error that it carries."""
+        try:
+            return await method(request, timeout=self.deadline_s)
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from None
+
+    async def close(self) -> None:
+        """Closes the channels."""
+        for channel in self._channels:
+            await channel.close()

@@ -1,0 +1,124 @@
+"""Concurrent placements travel together: whatever arrives while the allowed number of batch calls is in flight
+joins the next one. Under little load an order leaves at once and alone; under much, a call carries many.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import Gauge, Histogram
+from sampan.orders.v1 import order_service_pb2 as pb
+
+from services.chassis import metrics, trace
+from services.chassis.errors import DomainError, Internal, ResourceExhausted, Unavailable
+from services.chassis.rpc import deadline
+
+BatchPlace = Callable[[pb.BatchPlaceOrdersRequest], Awaitable[pb.BatchPlaceOrdersResponse]]
+Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult]]
+
+_WAITING = Gauge("gateway_place_waiting", "Orders that wait for a batch call.")
+_BATCH_ORDERS = Histogram(
+    "gateway_place_batch_orders", "Orders per batch call.", buckets=metrics.BATCH_BUCKETS
+)
+
+
+class PlacementCollector:
+    """Bounded in waiting orders, in orders and lines per call, and in calls in flight."""
+
+    def __init__(
+        self,
+        batch_place: BatchPlace,
+        *,
+        batch_orders_max: int,
+        batch_lines_max: int,
+        queue_orders_max: int,
+        calls_max: int,
+    ) -> None:
+        self._batch_place = batch_place
+        self._batch_orders_max = batch_orders_max
+        self._batch_lines_max = batch_lines_max
+        self._queue_orders_max = queue_orders_max
+        self._calls_max = calls_max
+        self._waiting: deque[Waiting] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        _WAITING.set_function(lambda: len(self._waiting))
+
+    async def place(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResult:
+        """What became of the order. Raises when the whole call failed, and ResourceExhausted when too many wait.
+
+        A caller that is cancelled leaves its place; its order may have been placed all the same.
+        """
+        if len(self._waiting) >= self._queue_orders_max:
+            raise ResourceExhausted("OVERLOADED", "too many orders wait to be placed", retry_after_s=1)
+        future: asyncio.Future[pb.PlaceOrderResult] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._start_call()
+        return await future
+
+    async def close(self) -> None:
+        """Waits for the calls in flight and for those that follow from what waits."""
+        while self._calls:
+            await asyncio.wait(set(self._calls))
+
+    def _start_call(self) -> None:
+        if len(self._calls) < self._calls_max and self._waiting:
+            task = asyncio.create_task(self._carry(), name="place orders")
+            self._calls.add(task)
+            task.add_done_callback(self._on_call_done)
+
+    def _on_call_done(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._start_call()
+
+    async def _carry(self) -> None:
+        # Whatever else is ready to run in this turn of the loop may still come along.
+        await asyncio.sleep(0)
+        batch = self._take()
+        if not batch:
+            return
+        # The call serves many requests: none of them lends it its deadline or its trace.
+        deadline.forget()
+        trace.set_current(
+            next((one.traceparent for one, _ in batch if trace.is_sampled(one.traceparent)), None)
+        )
+        _BATCH_ORDERS.observe(len(batch))
+        try:
+            reply = await self._batch_place(pb.BatchPlaceOrdersRequest(requests=[one for one, _ in batch]))
+            if len(reply.results) != len(batch):
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", "orders answered another number of orders")
+            for (_, future), result in zip(batch, reply.results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+        except DomainError as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(_copy(error))
+        finally:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(Internal("INTERNAL", "the batch call failed unexpectedly"))
+
+    def _take(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        lines = 0
+        while self._waiting and len(batch) < self._batch_orders_max:
+            request, future = self._waiting[0]
+            if batch and lines + len(request.lines) > self._batch_lines_max:
+                break
+            self._waiting.popleft()
+            if future.cancelled():
+                continue
+            lines += len(request.lines)
+            batch.append((request, future))
+        return batch
+
+
+def _copy(error: DomainError) -> DomainError:
+    """An exception of its own for each caller: a shared one would gather all their tracebacks."""
+    return type(error)(
+        error.reason,
+        error.message,
+        metadata=error.metadata,
+        retry_after_s=error.retry_after_s,
+        domain=error.domain,
+    )

@@ -1,0 +1,106 @@
+"""The gateway's settings; the only reader of its environment."""
+
+from pydantic import Field, Json
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.config import Port, ProcessSettings
+from services.gateway.auth import ApiKey
+
+
+class GatewaySettings(ProcessSettings):
+    """Variables begin with GATEWAY_, save those that all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    port: Port = Field(default=8080, description="Port of the public HTTP API.")
+    admin_port: Port = Field(default=9100, description="Port of /metrics, /healthz and /readyz.")
+    api_keys: Json[list[ApiKey]] = Field(
+        description='API keys as a JSON list of {"key", "tenant_id", "role"}; roles: storefront, operator. '
+        "Best given as a file by GATEWAY_API_KEYS_FILE.",
+        repr=False,
+    )
+    catalog_address: str = Field(
+        default="127.0.0.1:50051",
+        validation_alias="CATALOG_ADDRESS",
+        description="gRPC target of the catalog.",
+    )
+    orders_address: str = Field(
+        default="127.0.0.1:50052", validation_alias="ORDERS_ADDRESS", description="gRPC target of orders."
+    )
+    warehouse_address: str = Field(
+        default="127.0.0.1:50053",
+        validation_alias="WAREHOUSE_ADDRESS",
+        description="gRPC target of the warehouse.",
+    )
+    rpc_deadline_s: float = Field(
+        default=10, gt=0, le=60, description="Seconds that a call behind a request may take."
+    )
+    import_chunk_deadline_s: float = Field(
+        default=60,
+        gt=0,
+        le=600,
+        description="Seconds that the catalog may take to answer a chunk of an import.",
+    )
+    body_bytes_max: int = Field(
+        default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Bytes that a JSON body may have."
+    )
+    import_bytes_max: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1024,
+        description="Bytes that an import may have; it is never held whole.",
+    )
+    import_line_bytes_max: int = Field(
+        default=1024 * 1024,
+        ge=1024,
+        le=16 * 1024 * 1024,
+        description="Bytes that one line of an import may have.",
+    )
+    import_chunk_rows: int = Field(
+        default=500, ge=1, le=1000, description="Rows sent to the catalog at once."
+    )
+    import_chunks_in_flight_max: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Chunks of one import that may be unanswered; beyond, reading pauses.",
+    )
+    imports_max: int = Field(default=4, ge=1, le=64, description="Imports at a time; beyond, 429.")
+    body_idle_s_max: float = Field(
+        default=30, gt=0, le=600, description="Seconds that a body may pause before the request is given up."
+    )
+    requests_max: int = Field(
+        default=4096, ge=1, description="Requests at a time, event streams not counted; beyond, 429."
+    )
+    place_batch_orders_max: int = Field(
+        default=128, ge=1, le=256, description="Orders that travel in one BatchPlaceOrders call."
+    )
+    place_batch_lines_max: int = Field(
+        default=4000,
+        ge=1,
+        description="Lines, over its orders, that a batch may hold; one order is never split.",
+    )
+    place_queue_orders_max: int = Field(
+        default=2048, ge=1, description="Orders that may wait for a batch call; beyond, 429."
+    )
+    place_calls_max: int = Field(default=2, ge=1, le=16, description="Batch calls in flight at a time.")
+    products_bytes_max: int = Field(
+        default=96 * 1024 * 1024,
+        ge=0,
+        description="Bytes of product documents kept in memory; beyond, the least recently read are dropped.",
+    )
+    product_miss_ttl_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="Seconds for which an unknown product id is remembered as unknown.",
+    )
+    streams_max: int = Field(default=2000, ge=1, description="Event streams at a time; beyond, 429.")
+    stream_heartbeat_s: float = Field(
+        default=15, gt=0, le=300, description="Seconds between the comments that keep an event stream alive."
+    )
+    wait_s_max: float = Field(
+        default=30, gt=0, le=300, description="Longest `Prefer: wait` that is honoured."
+    )
+    keep_alive_s: int = Field(
+        default=65, ge=1, le=3600, description="Seconds that an idle HTTP connection stays open."
+    )

@@ -1,0 +1,356 @@
+"""Refusals as RFC 9457 problem documents: the one place where a reason gets its HTTP status and its type.
+
+Every problem has a stable `type` ("/problems/sku-unknown", relative to the API), a `reason` for machines, and,
+where a value of the request is at fault, `errors` with its JSON pointer, parameter or header.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import msgspec
+
+from services.chassis.errors import DomainError
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S_DEFAULT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """One entry of the catalogue."""
+
+    reason: str
+    status: int
+    title: str
+    meaning: str
+    retry: bool = False
+
+    @property
+    def uri(self) -> str:
+        """The value of `type`."""
+        return f"/problems/{slug(self.reason)}"
+
+
+def slug(reason: str) -> str:
+    """SKU_UNKNOWN -> sku-unknown."""
+    return reason.lower().replace("_", "-")
+
+
+_CATALOGUE = (
+    # What the gateway itself finds wrong with a request.
+    ("BODY_MALFORMED", 400, "Malformed body", "The body is no JSON document in UTF-8."),
+    ("BODY_REQUIRED", 400, "Body missing", "The route needs a JSON body."),
+    ("FIELD_UNKNOWN", 400, "Unknown field", "The body has a field that the schema does not know."),
+    ("FIELD_REQUIRED", 400, "Missing field", "A required field, parameter or header is missing or empty."),
+    ("FIELD_INVALID", 400, "Invalid value", "A value has the wrong type, form, range or length."),
+    ("PARAMETER_UNKNOWN", 400, "Unknown parameter", "The route does not know this query parameter."),
+    ("HEADER_INVALID", 400, "Invalid header", "A header's value has the wrong form."),
+    (
+        "IDEMPOTENCY_KEY_REQUIRED",
+        400,
+        "Idempotency-Key missing",
+        "The route needs an Idempotency-Key header.",
+    ),
+    ("CREDENTIAL_REQUIRED", 401, "No credential", "Send the key as `Authorization: Bearer` or `X-API-Key`."),
+    ("CREDENTIAL_UNKNOWN", 401, "Unknown credential", "The key is not one that was issued."),
+    ("ROLE_MISSING", 403, "Not allowed", "The key's role may not do this."),
+    ("ROUTE_NOT_FOUND", 404, "No such route", "There is nothing at this path."),
+    (
+        "METHOD_NOT_ALLOWED",
+        405,
+        "Method not allowed",
+        "The path does not have this method; see the Allow header.",
+    ),
+    ("BODY_TIMEOUT", 408, "Body too slow", "The body did not arrive in time."),
+    ("BODY_TOO_LARGE", 413, "Body too large", "More bytes than the route takes."),
+    ("MEDIA_TYPE_UNSUPPORTED", 415, "Unsupported media type", "The route does not take this Content-Type."),
+    (
+        "ETAG_REQUIRED",
+        428,
+        "If-Match missing",
+        "Send the ETag that was read as If-Match, or `*` to overwrite.",
+    ),
+    ("HEADERS_TOO_LARGE", 431, "Headers too large", "A header's value is too long."),
+    # What the services find wrong with it.
+    ("GTIN_INVALID", 400, "Invalid GTIN", "The GTIN's length or check digit is wrong."),
+    ("CURRENCY_UNKNOWN", 400, "Unknown currency", "Not the ISO 4217 code of a circulating currency."),
+    ("REGION_UNKNOWN", 400, "Unknown country", "Not an ISO 3166-1 alpha-2 country."),
+    ("AMOUNT_INVALID", 400, "Invalid amount", "Not a plain decimal number in a string."),
+    ("AMOUNT_TOO_PRECISE", 400, "Amount too precise", "More decimal places than the currency has."),
+    ("AMOUNT_OUT_OF_RANGE", 400, "Amount out of range", "Beyond 64 bits of minor units."),
+    ("QUANTITY_INVALID", 400, "Invalid quantity", "A quantity is out of range or has the wrong sign."),
+    ("TOO_MANY_LINES", 400, "Too many lines", "An order holds at most 2,000 lines."),
+    ("TOO_MANY_ITEMS", 400, "Too many items", "More items than the request may hold."),
+    ("PAGE_SIZE_INVALID", 400, "Invalid page size", "A page size must not be negative."),
+    ("PAGE_TOKEN_INVALID", 400, "Invalid page token", "The page token is none of ours."),
+    (
+        "PAGE_TOKEN_MISMATCH",
+        400,
+        "Page token of another filter",
+        "Page on with the filter that the token is from.",
+    ),
+    ("PAYMENT_TOKEN_UNKNOWN", 400, "Unknown payment token", "The payment provider does not know the token."),
+    (
+        "PAYMENT_DECLINED",
+        402,
+        "Payment declined",
+        "The provider refused the payment; see `metadata.decline_code`.",
+    ),
+    ("MERCHANT_NOT_FOUND", 404, "No such merchant", "There is no merchant of this id."),
+    ("PRODUCT_NOT_FOUND", 404, "No such product", "There is no product of this id."),
+    ("ORDER_NOT_FOUND", 404, "No such order", "There is no order of this id."),
+    ("WAREHOUSE_NOT_FOUND", 404, "No such warehouse", "There is no warehouse of this id."),
+    ("PARCEL_NOT_FOUND", 404, "No such parcel", "There is no parcel of this id."),
+    ("HOLD_NOT_FOUND", 404, "No such hold", "There is no hold of this order."),
+    ("MERCHANT_EXISTS", 409, "Merchant exists", "The id is taken by a merchant with other content."),
+    ("PRODUCT_EXISTS", 409, "Product exists", "The product id is taken."),
+    ("WAREHOUSE_EXISTS", 409, "Warehouse exists", "The id is taken by a warehouse with other content."),
+    ("SKU_TAKEN", 409, "SKU taken", "The SKU belongs to another product."),
+    ("MERCHANT_IMMUTABLE", 409, "Merchant immutable", "A product cannot change its merchant."),
+    ("TOTAL_CHANGED", 409, "Total changed", "The total is not the expected one; `metadata.total` has it."),
+    ("ORDER_STATE_WRONG", 409, "Wrong state", "The order's state does not allow it; see `metadata.state`."),
+    ("PARCEL_STATE_WRONG", 409, "Wrong state", "The parcel's state does not allow it; see `metadata.state`."),
+    ("HOLD_STATE_WRONG", 409, "Wrong state", "The hold's state does not allow it; see `metadata.state`."),
+    ("STOCK_INSUFFICIENT", 409, "Stock insufficient", "Stock would fall below what is reserved."),
+    (
+        "STOCK_OWNER_MISMATCH",
+        409,
+        "Stock of another merchant",
+        "The SKU's stock belongs to another merchant.",
+    ),
+    ("PAYMENT_IN_PROGRESS", 409, "Payment in progress", "Another payment is under way; ask again.", True),
+    (
+        "ETAG_MISMATCH",
+        412,
+        "Changed meanwhile",
+        "The thing was changed since its ETag was read; read it again.",
+    ),
+    ("REQUEST_ID_REUSED", 422, "Idempotency-Key reused", "The key was used before with another body."),
+    ("SKU_UNKNOWN", 422, "Unknown SKU", "The catalog has no such SKU on sale; see `metadata.sku`."),
+    ("PRICE_MISSING", 422, "No price", "The SKU has no price in the order's currency; see `metadata`."),
+    ("MERCHANTS_MIXED", 422, "Several merchants", "An order's lines must all be of one merchant."),
+    ("TOTAL_TOO_LARGE", 422, "Total too large", "The total exceeds what can be represented."),
+    ("OVERLOADED", 429, "Too much work", "A bound is reached; try again after a pause.", True),
+    # What is no fault of the caller.
+    ("INTERNAL", 500, "Our fault", "Something failed here; the trace id finds it in the log."),
+    ("DEPENDENCY_UNAVAILABLE", 503, "Unavailable", "A service behind does not answer; try again.", True),
+    ("DEADLINE_EXCEEDED", 503, "Too slow", "The outcome is not known; repeat with the same key.", True),
+    ("STARTING", 503, "Starting", "The read models have not caught up yet; try again after a pause.", True),
+)
+
+CATALOGUE: Mapping[str, ProblemType] = {entry[0]: ProblemType(*entry) for entry in _CATALOGUE}
+
+_BY_CODE: Mapping[str, tuple[int, str]] = {
+    "INVALID_ARGUMENT": (400, "FIELD_INVALID"),
+    "OUT_OF_RANGE": (400, "FIELD_INVALID"),
+    "UNAUTHENTICATED": (401, "CREDENTIAL_UNKNOWN"),
+    "PERMISSION_DENIED": (403, "ROLE_MISSING"),
+    "NOT_FOUND": (404, "ROUTE_NOT_FOUND"),
+    "ALREADY_EXISTS": (409, "REQUEST_ID_REUSED"),
+    "FAILED_PRECONDITION": (409, "ORDER_STATE_WRONG"),
+    "ABORTED": (412, "ETAG_MISMATCH"),
+    "RESOURCE_EXHAUSTED": (429, "OVERLOADED"),
+    "UNAVAILABLE": (503, "DEPENDENCY_UNAVAILABLE"),
+    "CANCELLED": (503, "DEADLINE_EXCEEDED"),
+    "DEADLINE_EXCEEDED": (503, "DEADLINE_EXCEEDED"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the request a fault lies: a JSON pointer into the body, a query parameter or a header."""
+
+    kind: str
+    name: str
+    reason: str
+    detail: str
+
+    def as_json(self) -> dict[str, str]:
+        """One member of `errors`."""
+        return {self.kind: self.name, "reason": self.reason, "detail": self.detail}
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """A refusal by the gateway itself, or one of a service after translation."""
+
+    reason: str
+    detail: str
+    places: Sequence[Place] = ()
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.status = self.status or CATALOGUE[self.reason].status
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+def at_pointer(reason: str, pointer: str, detail: str) -> Problem:
+    """A fault of the body."""
+    return Problem(reason, detail, (Place("pointer", pointer, reason, detail),))
+
+
+def at_parameter(reason: str, name: str, detail: str) -> Problem:
+    """A fault of the query or the path."""
+    return Problem(reason, detail, (Place("parameter", name, reason, detail),))
+
+
+def at_header(reason: str, name: str, detail: str) -> Problem:
+    """A fault of a header."""
+    return Problem(reason, detail, (Place("header", name, reason, detail),))
+
+
+def problem_json(problem: Problem, trace_id: str) -> bytes:
+    """The document."""
+    kind = CATALOGUE.get(problem.reason)
+    document: dict[str, object] = {
+        "type": kind.uri if kind else "about:blank",
+        "title": kind.title if kind else HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "reason": problem.reason,
+    }
+    if problem.places:
+        document["errors"] = [place.as_json() for place in problem.places]
+    if problem.metadata:
+        document["metadata"] = problem.metadata
+    document["trace_id"] = trace_id
+    return msgspec.json.encode(document)
+
+
+# What the contracts call otherwise than the public API, and request wrappers that the body does not show.
+_WRAPPERS = re.compile(r"^(?:(?:product|merchant|warehouse)\.|requests\[\d+\]\.)")
+_HEADER_FIELDS = {"request_id": "Idempotency-Key", "etag": "If-Match"}
+_RENAMED = {"units": "amount", "nanos": "amount", "payment_window": "payment_window_s"}
+_STEP = re.compile(r"[^.\[\]]+|\[([^\]]*)\]")
+
+
+def pointer_of(path: str) -> str:
+    """`lines[3].quantity` -> `/lines/3/quantity`, `titles[zh-CN]` -> `/titles/zh-CN` (RFC 6901)."""
+    steps = []
+    for found in _STEP.finditer(path):
+        step = found.group(1) if found.group(1) is not None else found.group(0)
+        step = _RENAMED.get(step, step)
+        steps.append(step.strip("\"'").replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)
+
+
+def problem_of(
+    error: DomainError, *, has_body: bool, keep_wrapper: bool, references: frozenset[str]
+) -> Problem:
+    """The problem for a service's refusal.
+
+    `references` are the NOT_FOUND reasons that speak of something named in the body: those are 422, since the
+    path itself was found.
+    """
+    kind = CATALOGUE.get(error.reason)
+    if kind is not None:
+        status, reason = kind.status, error.reason
+    else:
+        status, reason = _BY_CODE.get(error.code, (500, "INTERNAL"))
+    if reason in references:
+        status = 422
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning)
+    metadata = {name: value for name, value in error.metadata.items() if name != "field"}
+    places = (_place(error, reason, has_body, keep_wrapper),) if error.field else ()
+    return Problem(
+        reason,
+        error.message,
+        places,
+        status=status,
+        metadata=metadata,
+        retry_after_s=_retry_after(error, reason),
+    )
+
+
+def _place(error: DomainError, reason: str, has_body: bool, keep_wrapper: bool) -> Place:
+    path = error.field or ""
+    if not keep_wrapper:
+        path = _WRAPPERS.sub("", path)
+    if path in _HEADER_FIELDS:
+        return Place("header", _HEADER_FIELDS[path], reason, error.message)
+    if has_body:
+        return Place("pointer", pointer_of(path), reason, error.message)
+    return Place("parameter", path, reason, error.message)
+
+
+def _retry_after(error: DomainError, reason: str) -> float | None:
+    if error.retry_after_s is not None:
+        return error.retry_after_s
+    return RETRY_AFTER_S_DEFAULT if CATALOGUE[reason].retry else None
+
+
+_AT = re.compile(r"^(.*?) - at `\$(.*)`$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_UNKNOWN = re.compile(r"contains unknown field `([^`]*)`")
+
+
+def validation_fault(error: msgspec.ValidationError) -> tuple[str, str, str]:
+    """(reason, dotted field path, detail) of a body that does not fit its schema."""
+    text = str(error)
+    found = _AT.match(text)
+    detail, path = (found.group(1), found.group(2)) if found else (text, "")
+    path = path.replace("[...]", "").lstrip(".")
+    if missing := _MISSING.search(detail):
+        return "FIELD_REQUIRED", _joined(path, missing.group(1)), "the field is required"
+    if unknown := _UNKNOWN.search(detail):
+        return "FIELD_UNKNOWN", _joined(path, unknown.group(1)), "the schema does not know this field"
+    detail = detail.replace("`", "").replace("Expected", "expected", 1)
+    leaf = path.rpartition(".")[2]
+    if leaf == "quantity":
+        return "QUANTITY_INVALID", path, detail
+    if "array of length <=" in detail:
+        return ("TOO_MANY_LINES" if leaf == "lines" else "TOO_MANY_ITEMS"), path, detail
+    return "FIELD_INVALID", path, detail
+
+
+def problem_of_validation(error: msgspec.ValidationError) -> Problem:
+    """The problem for a body that does not fit its schema."""
+    reason, path, detail = validation_fault(error)
+    return at_pointer(reason, pointer_of(path), detail)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def catalogue_json() -> list[dict[str, object]]:
+    """The catalogue as it is served at /problems."""
+    return [
+        {
+            "type": kind.uri,
+            "reason": kind.reason,
+            "status": kind.status,
+            "title": kind.title,
+            "meaning": kind.meaning,
+            "retry": kind.retry,
+        }
+        for kind in CATALOGUE.values()
+    ]
+
+
+def catalogue_markdown() -> str:
+    """The catalogue for docs/problems.md."""
+    lines = [
+        "# Problem types",
+        "",
+        "Every refusal is an `application/problem+json` document (RFC 9457) with one of these types. `reason` is",
+        "the same word for machines; `errors` names the faulty values by JSON `pointer`, `parameter` or `header`.",
+        "Those marked *retry* carry `Retry-After`; repeat them with the same `Idempotency-Key`. A thing that a",
+        "body names and that does not exist (a product's merchant, a receipt's warehouse) is 422 instead of 404.",
+        "",
+        "| type | status | retry | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{kind.uri}` | {kind.status} | {'yes' if kind.retry else ''} | {kind.meaning} |"
+        for kind in CATALOGUE.values()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,253 @@
+"""The OpenAPI 3.1 document, made from the same route values that are served."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, ProblemType
+from services.gateway.params import PATH_IDS, Param
+from services.gateway.routes.route import Route
+from services.gateway.schemas.base import ProblemDocument
+
+Json = dict[str, Any]
+
+API_VERSION = "1.0.0"
+_REF = "#/components/schemas/{name}"
+_PROBLEM_NAME = "ProblemDocument"
+_TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+_ALWAYS = ("FIELD_INVALID", "PARAMETER_UNKNOWN", "OVERLOADED", "INTERNAL", "DEPENDENCY_UNAVAILABLE")
+_WITH_KEY = ("CREDENTIAL_REQUIRED", "CREDENTIAL_UNKNOWN", "ROLE_MISSING")
+_WITH_BODY = (
+    "BODY_MALFORMED",
+    "BODY_REQUIRED",
+    "FIELD_UNKNOWN",
+    "FIELD_REQUIRED",
+    "BODY_TOO_LARGE",
+    "MEDIA_TYPE_UNSUPPORTED",
+    "BODY_TIMEOUT",
+)
+
+_INTRODUCTION = """\
+The public API of Sampan, the order and logistics backbone of cross-border e-commerce.
+
+* **Money** is `{"currency_code": "EUR", "amount": "12.50"}`: a decimal string, exact in the currency.
+* **Times** are RFC 3339 in UTC; **enums** are lower-case words; **countries** ISO 3166-1 alpha-2.
+* **Refusals** are `application/problem+json` (RFC 9457); every type is listed at `/problems`.
+* **Idempotency-Key** makes a POST safe to repeat: the same key and body give the same answer, another body is refused.
+* **Lists** come in pages: send `next_page_token` back as `page_token` with the same filter.
+* Unknown fields and unknown query parameters are refused.
+"""
+
+
+def openapi_document(routes: Sequence[Route]) -> Json:
+    """The document as JSON values."""
+    models = [model for route in routes for model in (route.body, *_answers(route)) if _is_model(model)]
+    schemas, components = msgspec.json.schema_components([*models, ProblemDocument], ref_template=_REF)
+    schema_of = {id(model): schema for model, schema in zip([*models, ProblemDocument], schemas, strict=True)}
+    paths: dict[str, Json] = defaultdict(dict)
+    for route in routes:
+        paths[route.path][route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sampan",
+            "version": API_VERSION,
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "Where this document comes from."}],
+        "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in routes)],
+        "paths": dict(paths),
+        "components": {
+            "schemas": components,
+            "examples": {kind.reason: {"value": _example(kind)} for kind in CATALOGUE.values()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "An API key.",
+                },
+            },
+        },
+    }
+
+
+def _is_model(model: Any) -> bool:
+    return model is not None and model is not bytes
+
+
+def _answers(route: Route) -> tuple[Any, ...]:
+    return route.answer if isinstance(route.answer, tuple) else (route.answer,)
+
+
+def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    if route.answer is None:
+        return {"type": "string"}
+    schemas = [schema_of[id(answer)] for answer in _answers(route)]
+    return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
+def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    operation: Json = {
+        "operationId": _operation_id(route),
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_headers(route)],
+        "responses": _responses(route, schema_of),
+        "security": [{"bearer": []}, {"apiKey": []}] if route.role else [],
+    }
+    description = [route.description] if route.description else []
+    if route.role:
+        description.append(f"Role: `{route.role}`.")
+    if description:
+        operation["description"] = " ".join(description)
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": route.body_required,
+            "content": _request_content(route, schema_of),
+        }
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    name: str = route.run.__name__
+    noun = type(getattr(route.run, "__self__", route)).__name__.removesuffix("Routes")
+    return f"{noun[0].lower()}{noun[1:]}_{name}"
+
+
+def _request_content(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    if route.body is bytes:
+        return {media_type: {"schema": {"type": "string"}} for media_type in route.media_types} | {
+            route.media_types[0]: {"schema": {"type": "string"}, "example": route.body_example}
+        }
+    content: Json = {"schema": schema_of[id(route.body)]}
+    if route.body_example is not None:
+        content["example"] = route.body_example
+    return dict.fromkeys(route.media_types, content)
+
+
+def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    content: Json = {"schema": _answer_schema(route, schema_of)}
+    if route.answer_example is not None:
+        content["example"] = route.answer_example
+    headers = dict(route.answer_headers) | {
+        "X-Request-Id": "The caller's, or the trace id.",
+        "traceparent": "W3C trace context.",
+    }
+    responses: Json = {
+        str(route.status): {
+            "description": "Done." if route.status == 200 else "Created.",
+            "headers": {name: _header(text) for name, text in headers.items()},
+            "content": {route.answer_media_type: content},
+        }
+    }
+    if route.conditional:
+        responses["304"] = {"description": "The caller's copy, named by If-None-Match, is the current one."}
+    responses.update(_problems(route))
+    return responses
+
+
+def _problems(route: Route) -> Json:
+    reasons = [*_ALWAYS, *route.reasons]
+    if route.role:
+        reasons += _WITH_KEY
+    if route.body is not None:
+        reasons += _WITH_BODY
+    if route.idempotency_key == "required":
+        reasons.append("IDEMPOTENCY_KEY_REQUIRED")
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for reason in dict.fromkeys(reasons):
+        status = 422 if reason in route.references else CATALOGUE[reason].status
+        by_status[status].append(reason)
+    return {str(status): _problem(by_status[status]) for status in sorted(by_status)}
+
+
+def _example(kind: ProblemType) -> Json:
+    return {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.meaning,
+        "reason": kind.reason,
+        "trace_id": _TRACE_ID,
+    }
+
+
+def _problem(reasons: Iterable[str]) -> Json:
+    kinds = [CATALOGUE[reason] for reason in reasons]
+    answer: Json = {
+        "description": "; ".join(f"`{kind.reason}`: {kind.meaning}" for kind in kinds),
+        "content": {
+            PROBLEM_MEDIA_TYPE: {
+                "schema": {"$ref": _REF.format(name=_PROBLEM_NAME)},
+                "examples": {kind.reason: {"$ref": f"#/components/examples/{kind.reason}"} for kind in kinds},
+            }
+        },
+    }
+    if any(kind.retry for kind in kinds):
+        answer["headers"] = {"Retry-After": _header("Seconds to wait before trying again.")}
+    return answer
+
+
+def _header(description: str) -> Json:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _path_parameters(route: Route) -> list[Json]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": PATH_IDS[name][2]}
+        for name in route.path_names
+    ]
+
+
+def _query_parameter(parameter: Param) -> Json:
+    described: Json = {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+    if parameter.example is not None:
+        described["example"] = parameter.example
+    return described
+
+
+def _headers(route: Route) -> list[Json]:
+    headers: list[Json] = []
+
+    def add(name: str, description: str, *, required: bool = False, example: str) -> None:
+        headers.append(
+            {
+                "name": name,
+                "in": "header",
+                "required": required,
+                "description": description,
+                "schema": {"type": "string"},
+                "example": example,
+            }
+        )
+
+    if route.idempotency_key is not None:
+        add(
+            "Idempotency-Key",
+            "1 to 255 printable ASCII characters, new for each thing to be done, the same when repeating it.",
+            required=route.idempotency_key == "required",
+            example="8e03978e-40d5-43e8-bc93-6894a57f9324",
+        )
+    if route.etag is not None:
+        add("If-Match", "The ETag that was read, or `*`.", required=route.etag == "required", example='"3"')
+    if route.conditional:
+        add("If-None-Match", "ETags of copies that the caller has: 304 where one is current.", example='"3"')
+    if route.prefer_wait:
+        add(
+            "Prefer",
+            "`wait=N`: answer when the order is decided, or after N seconds (30 at most).",
+            example="wait=5",
+        )
+    return headers

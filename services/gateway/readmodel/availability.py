@@ -1,0 +1,75 @@
+"""What can be promised of every SKU, from the compacted topic: one small tuple per SKU."""
+
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+from prometheus_client import Gauge
+from sampan.warehouse.v1 import events_pb2
+
+from services.chassis import log
+from services.chassis.envelope import Event
+from services.gateway.readmodel.warehouses import Warehouses
+from services.gateway.schemas.warehouse import Availability, WarehouseAvailability
+
+_log = log.get(__name__)
+_SKUS = Gauge("gateway_availability_skus", "SKUs whose availability is in memory.")
+
+Levels = tuple[int, ...]
+"""The version, then pairs of (warehouse number, available units), only of warehouses with something."""
+
+
+class AvailabilityModel:
+    """By tenant and SKU."""
+
+    def __init__(self, warehouses: Warehouses) -> None:
+        self._warehouses = warehouses
+        self._by_tenant: dict[str, dict[str, Levels]] = {}
+        _SKUS.set_function(lambda: sum(map(len, list(self._by_tenant.values()))))
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Takes snapshots from the topic."""
+        for event in events:
+            tenant_id, _, sku = event.key.partition("/")
+            of_tenant = self._by_tenant.setdefault(tenant_id, {})
+            if not event.payload:
+                of_tenant.pop(sku, None)
+                continue
+            snapshot = events_pb2.AvailabilitySnapshot()
+            try:
+                snapshot.ParseFromString(event.payload)
+            except DecodeError:
+                _log.error("unreadable availability", partition=event.partition, offset=event.offset)
+                continue
+            held = of_tenant.get(sku)
+            if held is not None and held[0] > snapshot.version:
+                continue
+            levels = [snapshot.version]
+            for level in snapshot.levels:
+                if level.available > 0:
+                    levels.append(self._warehouses.number(tenant_id, level.warehouse_id))
+                    levels.append(level.available)
+            of_tenant[sku] = tuple(levels)
+
+    def get(self, tenant_id: str, sku: str, region_code: str = "") -> Availability:
+        """What can be promised now; with a destination only by warehouses that serve it, in the order of their ids.
+
+        A disabled warehouse promises nothing. A SKU that nobody ever stocked has 0, as one that is sold out.
+        """
+        levels = self._by_tenant.get(tenant_id, {}).get(sku, (0,))
+        found = []
+        total = 0
+        for position in range(1, len(levels), 2):
+            number, available = levels[position], levels[position + 1]
+            place = self._warehouses.places[number]
+            days: tuple[int, int] | tuple[None, None] = (None, None)
+            if place is not None and place.disabled:
+                continue
+            if region_code:
+                served = place.transit.get(region_code) if place is not None else None
+                if served is None:
+                    continue
+                days = served
+            total += available
+            found.append(WarehouseAvailability(self._warehouses.ids[number], available, *days))
+        found.sort(key=lambda one: one.warehouse_id)
+        return Availability(sku, total, found)

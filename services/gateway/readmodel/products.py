@@ -1,0 +1,216 @@
+"""Products as the bytes that will be sent, by (tenant, product id), bounded in bytes.
+
+Fed by the compacted topic, and at once by this process's own writes. What is not here (not arrived yet, or
+dropped because the bound was reached) is asked of the catalog; misses that come together travel as one call.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from google.protobuf.message import DecodeError
+from prometheus_client import Counter, Gauge
+from sampan.catalog.v1 import events_pb2, product_service_pb2
+
+from services.chassis import log, metrics
+from services.chassis.envelope import Event
+from services.chassis.errors import DomainError, Internal, NotFound, ResourceExhausted, Unavailable
+from services.chassis.rpc.status import error_of
+from services.gateway.translate.catalog import product_of
+
+ENTRY_OVERHEAD_BYTES = 400
+MISS_BATCH_IDS_MAX = 200
+MISSES_WAITING_MAX = 5_000
+MISS_CALLS_MAX = 2
+UNKNOWN_IDS_MAX = 10_000
+
+Key = tuple[str, str]
+BatchGet = Callable[
+    [product_service_pb2.BatchGetProductsRequest], Awaitable[product_service_pb2.BatchGetProductsResponse]
+]
+
+_log = log.get(__name__)
+_READS = metrics.Kept(
+    Counter("gateway_product_reads_total", "Product lookups by where the answer came from.", ["source"])
+)
+_BYTES = Gauge("gateway_products_bytes", "Bytes of product documents in memory.")
+_ENTRIES = Gauge("gateway_products_entries", "Product documents in memory.")
+_FROM_MEMORY = _READS["memory"]
+_FROM_CATALOG = _READS["catalog"]
+
+
+class Entry(NamedTuple):
+    """A product as it is sent."""
+
+    version: int
+    etag: bytes
+    body: bytes
+
+
+def entry_of(product: product_service_pb2.Product) -> Entry:
+    """The bytes of a product's document and its quoted ETag."""
+    return Entry(product.version, f'"{product.etag}"'.encode(), msgspec.json.encode(product_of(product)))
+
+
+class Products:
+    """The read model. Entries are kept in the order of their last use; the oldest go when the bound is reached."""
+
+    def __init__(self, *, bytes_max: int, miss_ttl_s: float, batch_get: BatchGet) -> None:
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._bytes = 0
+        self._bytes_max = bytes_max
+        self._miss_ttl_s = miss_ttl_s
+        self._batch_get = batch_get
+        self._unknown_until: OrderedDict[Key, float] = OrderedDict()
+        self._waiting: dict[Key, asyncio.Future[Entry | None]] = {}
+        self._asked: dict[Key, asyncio.Future[Entry | None]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        _BYTES.set_function(lambda: self._bytes)
+        _ENTRIES.set_function(lambda: len(self._entries))
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Takes snapshots from the topic, in any order; a tombstone removes."""
+        for event in events:
+            tenant_id, _, product_id = event.key.partition("/")
+            if not event.payload:
+                self._drop((tenant_id, product_id))
+                continue
+            snapshot = events_pb2.ProductSnapshot()
+            try:
+                snapshot.ParseFromString(event.payload)
+            except DecodeError:
+                _log.error("unreadable product snapshot", partition=event.partition, offset=event.offset)
+                continue
+            held = self._entries.get((tenant_id, product_id))
+            if held is None or held.version < snapshot.product.version:
+                self.put(tenant_id, product_id, entry_of(snapshot.product))
+
+    def put(self, tenant_id: str, product_id: str, entry: Entry) -> None:
+        """Keeps a product unless a newer version of it is there."""
+        key = (tenant_id, product_id)
+        held = self._entries.get(key)
+        if held is not None:
+            if held.version > entry.version:
+                return
+            self._bytes -= _size(key, held)
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        self._bytes += _size(key, entry)
+        self._unknown_until.pop(key, None)
+        while self._bytes > self._bytes_max and self._entries:
+            oldest, dropped = self._entries.popitem(last=False)
+            self._bytes -= _size(oldest, dropped)
+
+    def held(self, tenant_id: str, product_id: str) -> Entry | None:
+        """The product if it is in memory."""
+        key = (tenant_id, product_id)
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+            _FROM_MEMORY.inc()
+        return entry
+
+    async def get(self, tenant_id: str, product_id: str) -> Entry:
+        """The product, asked of the catalog where it is not in memory; raises PRODUCT_NOT_FOUND."""
+        entry = self.held(tenant_id, product_id) or await self._miss((tenant_id, product_id))
+        if entry is None:
+            raise NotFound("PRODUCT_NOT_FOUND", "there is no product of this id")
+        return entry
+
+    async def get_many(self, tenant_id: str, product_ids: Sequence[str]) -> list[Entry | None]:
+        """The products in the order asked, None for those that do not exist."""
+        found = {product_id: self.held(tenant_id, product_id) for product_id in product_ids}
+        missing = [product_id for product_id, entry in found.items() if entry is None]
+        if missing:
+            answers = await asyncio.gather(*(self._miss((tenant_id, product_id)) for product_id in missing))
+            found.update(zip(missing, answers, strict=True))
+        return [found[product_id] for product_id in product_ids]
+
+    async def _miss(self, key: Key) -> Entry | None:
+        now = time.monotonic()
+        if self._unknown_until.get(key, 0.0) > now:
+            return None
+        _FROM_CATALOG.inc()
+        future = self._waiting.get(key) or self._asked.get(key)
+        if future is None:
+            if len(self._waiting) >= MISSES_WAITING_MAX:
+                raise ResourceExhausted(
+                    "OVERLOADED", "too many products are being looked up", retry_after_s=1
+                )
+            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            self._start_call()
+        return await asyncio.shield(future)
+
+    def _start_call(self) -> None:
+        if len(self._calls) < MISS_CALLS_MAX and self._waiting:
+            task = asyncio.create_task(self._ask(), name="product misses")
+            self._calls.add(task)
+            task.add_done_callback(self._on_call_done)
+
+    def _on_call_done(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._start_call()
+
+    async def _ask(self) -> None:
+        """One call for misses of one tenant."""
+        await asyncio.sleep(0)
+        tenant_id = next(iter(self._waiting))[0]
+        keys = [key for key in self._waiting if key[0] == tenant_id][:MISS_BATCH_IDS_MAX]
+        futures = {key: self._waiting.pop(key) for key in keys}
+        self._asked.update(futures)
+        try:
+            request = product_service_pb2.BatchGetProductsRequest(
+                tenant_id=tenant_id, product_ids=[product_id for _, product_id in keys]
+            )
+            reply = await self._batch_get(request)
+            for key, result in zip(keys, reply.results, strict=True):
+                self._settle(key, result, futures[key])
+        except DomainError as error:
+            _fail_all(futures, error)
+        except ValueError:
+            _fail_all(futures, Unavailable("DEPENDENCY_UNAVAILABLE", "the catalog answered another question"))
+        finally:
+            for key, future in futures.items():
+                self._asked.pop(key, None)
+                _fail_all({key: future}, Internal("INTERNAL", "the lookup failed unexpectedly"))
+
+    def _settle(
+        self, key: Key, result: product_service_pb2.ProductResult, future: asyncio.Future[Entry | None]
+    ) -> None:
+        if future.done():
+            return
+        if result.HasField("product"):
+            entry = entry_of(result.product)
+            self.put(*key, entry)
+            future.set_result(entry)
+            return
+        error = error_of(result.error)
+        if isinstance(error, NotFound):
+            self._remember_unknown(key)
+            future.set_result(None)
+        else:
+            _fail_all({key: future}, error)
+
+    def _remember_unknown(self, key: Key) -> None:
+        self._unknown_until[key] = time.monotonic() + self._miss_ttl_s
+        while len(self._unknown_until) > UNKNOWN_IDS_MAX:
+            self._unknown_until.popitem(last=False)
+
+    def _drop(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= _size(key, entry)
+
+
+def _size(key: Key, entry: Entry) -> int:
+    return len(entry.body) + len(entry.etag) + len(key[0]) + len(key[1]) + ENTRY_OVERHEAD_BYTES
+
+
+def _fail_all(futures: dict[Key, asyncio.Future[Entry | None]], error: DomainError) -> None:
+    for future in futures.values():
+        if not future.done():
+            future.set_exception(error)
+            future.exception()

@@ -1,0 +1,100 @@
+"""Examples for the documentation; the tests send them."""
+
+from typing import Any
+
+MERCHANT: dict[str, Any] = {
+    "merchant_id": "north-lights",
+    "display_name": "North Lights",
+    "region_code": "CN",
+}
+
+PRODUCT: dict[str, Any] = {
+    "product_id": "silk-wig",
+    "merchant_id": "north-lights",
+    "titles": {"en": "Silk wig", "es": "Peluca de seda"},
+    "category": "hair/wigs",
+    "hs_code": "670411",
+    "origin_region_code": "CN",
+    "variants": [
+        {
+            "sku": "WIG-18",
+            "options": {"length": "18 inch"},
+            "prices": [
+                {"currency_code": "EUR", "amount": "89.90"},
+                {"currency_code": "USD", "amount": "95.00"},
+            ],
+            "weight_grams": 350,
+            "dimensions": {"length_mm": 300, "width_mm": 200, "height_mm": 80},
+        }
+    ],
+}
+
+WAREHOUSE: dict[str, Any] = {
+    "warehouse_id": "madrid",
+    "display_name": "Madrid",
+    "region_code": "ES",
+    "cell": "EU",
+    "kind": "overseas",
+    "served_countries": [
+        {
+            "region_code": "ES",
+            "transit_days_min": 1,
+            "transit_days_max": 3,
+            "cost": {"currency_code": "EUR", "amount": "4.50"},
+        }
+    ],
+    "priority": 10,
+}
+
+RECEIVE: dict[str, Any] = {
+    "warehouse_id": "madrid",
+    "merchant_id": "north-lights",
+    "document": "RCPT-2026-0001",
+    "lines": [{"sku": "WIG-18", "quantity": 100}],
+}
+
+ADJUST: dict[str, Any] = {
+    "warehouse_id": "madrid",
+    "merchant_id": "north-lights",
+    "document": "COUNT-7",
+    "reason": "count_loss",
+    "lines": [{"sku": "WIG-18", "quantity": -2}],
+}
+
+ORDER: dict[str, Any] = {
+    "buyer_ref": "buyer-1001",
+    "currency_code": "EUR",
+    "lines": [{"sku": "WIG-18", "quantity": 2}],
+    "ship_to": {
+        "region_code": "ES",
+        "postal_code": "28013",
+        "locality": "Madrid",
+        "address_lines": ["Calle Mayor 1"],
+        "recipients": ["A. Buyer"],
+    },
+    "payment_terms": "pay_later",
+    "payment_window_s": 1800,
+    "expected_total": {"currency_code": "EUR", "amount": "179.80"},
+}
+
+QUOTE: dict[str, Any] = {"currency_code": "EUR", "lines": [{"sku": "WIG-18", "quantity": 2}]}
+
+AVAILABILITY: dict[str, Any] = {
+    "availabilities": [
+        {
+            "sku": "WIG-18",
+            "available": 98,
+            "warehouses": [
+                {"warehouse_id": "madrid", "available": 98, "transit_days_min": 1, "transit_days_max": 3}
+            ],
+        }
+    ]
+}
+
+IMPORT_LINE = '{"product_id": "ice-box", "titles": {"en": "Ice box"}, "variants": [{"sku": "ICE-200", '
+IMPORT_LINE += '"prices": [{"currency_code": "EUR", "amount": "249.00"}]}]}\n'
+
+EVENTS = (
+    'retry: 2000\n\nid: 2\nevent: order\ndata: {"order_id":"019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11","version":2,'
+    '"state":"awaiting_payment","final":false}\n\n'
+)

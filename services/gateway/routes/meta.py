@@ -1,0 +1,139 @@
+"""About the API itself: health, the problem catalogue, OpenAPI and its offline viewer. No key needed."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import openapi_ui_bundles.swagger_ui
+
+from services.gateway.call import Call, Reply
+from services.gateway.errors import CATALOGUE, Problem, catalogue_json, slug
+from services.gateway.routes.resource import document
+from services.gateway.routes.route import Route
+
+Condition = Callable[[], Mapping[str, str]]
+"""What still keeps the gateway from being ready, by part; "ok" for what does not."""
+
+_ASSETS = {
+    "swagger-ui.css": b"text/css; charset=utf-8",
+    "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
+    "favicon-32x32.png": b"image/png",
+}
+_VIEWER = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Sampan API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="viewer"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START = (
+    b'SwaggerUIBundle({url: "/openapi.json", dom_id: "#viewer", deepLinking: true, validatorUrl: null});\n'
+)
+# The viewer may load nothing from elsewhere; its style attributes are made by its own script.
+_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; frame-ancestors 'none'",
+)
+_CACHED = (b"cache-control", b"public, max-age=86400")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+
+class Meta:
+    """`openapi` is filled in once all routes are known."""
+
+    def __init__(self, condition: Condition) -> None:
+        self._condition = condition
+        self.openapi = b"{}"
+
+    async def healthz(self, call: Call) -> Reply:
+        """GET /healthz"""
+        return document({"alive": True})
+
+    async def readyz(self, call: Call) -> Reply:
+        """GET /readyz"""
+        checks = self._condition()
+        ready = all(state == "ok" for state in checks.values())
+        return document({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+    async def document(self, call: Call) -> Reply:
+        """GET /openapi.json"""
+        return Reply(200, self.openapi)
+
+    async def viewer(self, call: Call) -> Reply:
+        """GET /docs"""
+        return Reply(200, _VIEWER, media_type=b"text/html; charset=utf-8", headers=(_POLICY, _NOSNIFF))
+
+    async def asset(self, call: Call) -> Reply:
+        """GET /docs/{asset}"""
+        name = call.path["asset"]
+        if name == "start.js":
+            return Reply(
+                200, _START, media_type=b"text/javascript; charset=utf-8", headers=(_CACHED, _NOSNIFF)
+            )
+        if name not in _ASSETS:
+            raise Problem("ROUTE_NOT_FOUND", "there is no such file")
+        return Reply(200, _asset(name), media_type=_ASSETS[name], headers=(_CACHED, _NOSNIFF))
+
+    async def problems(self, call: Call) -> Reply:
+        """GET /problems"""
+        return document({"problems": catalogue_json()})
+
+    async def problem(self, call: Call) -> Reply:
+        """GET /problems/{problem}"""
+        wanted = call.path["problem"]
+        for kind, entry in zip(CATALOGUE.values(), catalogue_json(), strict=True):
+            if slug(kind.reason) == wanted:
+                return document(entry)
+        raise Problem("ROUTE_NOT_FOUND", "there is no such type of problem")
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table."""
+        answer = dict[str, Any]
+        return (
+            Route(
+                "GET", "/healthz", self.healthz, None, "meta", "Whether the process is alive", answer=answer
+            ),
+            Route(
+                "GET",
+                "/readyz",
+                self.readyz,
+                None,
+                "meta",
+                "Whether the read models have caught up",
+                "503 with the same document while they have not.",
+                answer=answer,
+                answer_example={"ready": True, "checks": {"read models": "ok"}},
+            ),
+            Route("GET", "/openapi.json", self.document, None, "meta", "This document", answer=answer),
+            Route(
+                "GET", "/docs", self.viewer, None, "meta", "A viewer for it", answer_media_type="text/html"
+            ),
+            Route(
+                "GET",
+                "/docs/{asset}",
+                self.asset,
+                None,
+                "meta",
+                "A part of the viewer",
+                answer_media_type="text/css",
+            ),
+            Route("GET", "/problems", self.problems, None, "meta", "Every type of problem", answer=answer),
+            Route(
+                "GET", "/problems/{problem}", self.problem, None, "meta", "One type of problem", answer=answer
+            ),
+        )
+
+
+@cache
+def _asset(name: str) -> bytes:
+    content: bytes = (openapi_ui_bundles.swagger_ui.static_path / name).read_bytes()
+    return content

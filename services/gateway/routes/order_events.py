@@ -1,0 +1,92 @@
+"""The stream of an order's changes (Server-Sent Events): its present state first, then every further one."""
+
+from collections.abc import AsyncGenerator
+
+from sampan.orders.v1 import order_service_pb2 as pb
+
+from services.chassis.errors import DomainError
+from services.gateway.call import Call, Stream
+from services.gateway.clients import Clients
+from services.gateway.config import GatewaySettings
+from services.gateway.order_feed import OrderFeed, Subscription
+from services.gateway.routes import examples
+from services.gateway.routes.resource import Resource, encode
+from services.gateway.routes.route import Route
+from services.gateway.schemas.orders import OrderChange
+from services.gateway.translate.orders import FINAL_STATES, STATE
+
+RETRY_MS = 2_000
+
+
+class OrderEvents(Resource):
+    """Streams; bounded in number by the feed."""
+
+    def __init__(self, clients: Clients, settings: GatewaySettings, feed: OrderFeed) -> None:
+        super().__init__(clients, settings)
+        self._feed = feed
+
+    async def follow(self, call: Call) -> Stream:
+        """GET /v1/orders/{order_id}/events"""
+        order_id = call.path["order_id"]
+        pieces = self._pieces(call, order_id)
+        # The first piece is made before anything is sent, so that a refusal is still a proper answer.
+        first = await anext(pieces)
+        return Stream(first, pieces, media_type=b"text/event-stream; charset=utf-8")
+
+    async def _pieces(self, call: Call, order_id: str) -> AsyncGenerator[bytes, None]:
+        with self._feed.follow(order_id) as subscription:
+            order = await self._order(call, order_id)
+            seen = order.version
+            yield b"retry: %d\n\n" % RETRY_MS + _event(order_id, order.version, order.state)
+            if order.state in FINAL_STATES:
+                return
+            while not self._feed.closing:
+                version, state = await self._next(call, order_id, subscription)
+                if version <= seen:
+                    yield b": still here\n\n"
+                    continue
+                seen = version
+                yield _event(order_id, version, state)
+                if state in FINAL_STATES:
+                    return
+
+    async def _next(self, call: Call, order_id: str, subscription: Subscription) -> tuple[int, int]:
+        """The next news; after a silent heartbeat's time the order's state is read, should an event be missed.
+        (0, 0) means that there is nothing new."""
+        news = await subscription.next(self.settings.stream_heartbeat_s)
+        if news is not None:
+            return news
+        try:
+            order = await self._order(call, order_id)
+        except DomainError:
+            # The service may be away for a while; the stream outlives that.
+            return 0, 0
+        return order.version, order.state
+
+    async def _order(self, call: Call, order_id: str) -> pb.Order:
+        request = pb.GetOrderRequest(tenant_id=call.tenant_id, order_id=order_id)
+        return await self.clients.call(self.clients.orders.GetOrder, request)
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table."""
+        return (
+            Route(
+                "GET",
+                "/v1/orders/{order_id}/events",
+                self.follow,
+                "storefront",
+                "orders",
+                "Follow an order",
+                "Server-Sent Events: one `order` event with the present state, then one per change; the event's "
+                "id is the order's version. Comments keep the connection alive. The stream ends after a final state.",
+                answer=None,
+                answer_media_type="text/event-stream",
+                answer_example=examples.EVENTS,
+                reasons=("ORDER_NOT_FOUND", "OVERLOADED"),
+            ),
+        )
+
+
+def _event(order_id: str, version: int, state: int) -> bytes:
+    data = encode(OrderChange(order_id, version, STATE.word(state), state in FINAL_STATES))
+    return b"id: %d\nevent: order\ndata: %b\n\n" % (version, data)

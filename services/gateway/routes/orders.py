@@ -1,0 +1,306 @@
+"""Orders: place, read, cancel, pay; quotes. The stream of an order's changes is in `order_events`."""
+
+import re
+import time
+from uuid import uuid4
+
+import msgspec
+from sampan.orders.v1 import order_service_pb2 as pb
+
+from services.chassis import log, trace
+from services.chassis.rpc.status import error_of
+from services.gateway import params
+from services.gateway.call import Call, Reply
+from services.gateway.clients import Clients
+from services.gateway.collector import PlacementCollector
+from services.gateway.config import GatewaySettings
+from services.gateway.order_feed import OrderFeed, Subscription
+from services.gateway.routes import examples
+from services.gateway.routes.resource import Resource, document, encode, is_not_modified, not_modified
+from services.gateway.routes.route import Route
+from services.gateway.schemas.orders import (
+    CancelOrder,
+    Order,
+    OrderHistory,
+    OrderPage,
+    PayOrder,
+    PlaceOrder,
+    Quote,
+    QuoteCart,
+)
+from services.gateway.translate.orders import (
+    STATE,
+    order_of,
+    place_proto,
+    quote_of,
+    quote_proto,
+    transition_of,
+)
+from services.gateway.translate.values import timestamp_of
+
+WAIT_POLL_S = 1.0
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
+
+_log = log.get(__name__)
+
+
+class Orders(Resource):
+    """Everything about orders but their streams."""
+
+    _place_decoder = msgspec.json.Decoder(PlaceOrder)
+    _quote_decoder = msgspec.json.Decoder(QuoteCart)
+    _cancel_decoder = msgspec.json.Decoder(CancelOrder)
+    _pay_decoder = msgspec.json.Decoder(PayOrder)
+
+    def __init__(
+        self, clients: Clients, settings: GatewaySettings, collector: PlacementCollector, feed: OrderFeed
+    ) -> None:
+        super().__init__(clients, settings)
+        self._collector = collector
+        self._feed = feed
+
+    async def place(self, call: Call) -> Reply:
+        """POST /v1/orders"""
+        request_id = call.idempotency_key()
+        wait_s = self._wait_s(call)
+        asked = await self.read(call, self._place_decoder)
+        request = place_proto(
+            asked, tenant_id=call.tenant_id, request_id=request_id, traceparent=call.traceparent
+        )
+        result = await self._collector.place(request)
+        if result.HasField("error"):
+            raise error_of(result.error)
+        order = result.order
+        if trace.is_sampled(call.traceparent):
+            _log.info("order placed", order_id=order.order_id, replayed=result.replayed)
+        headers = [(b"location", f"/v1/orders/{order.order_id}".encode())]
+        if result.replayed:
+            headers.append((b"idempotency-replayed", b"true"))
+        if wait_s:
+            order = await self._decided(call, order, wait_s)
+            headers.append((b"preference-applied", b"wait=%d" % wait_s))
+        headers.append((b"etag", f'"{order.etag}"'.encode()))
+        return Reply(201, encode(order_of(order)), headers=headers)
+
+    async def quote(self, call: Call) -> Reply:
+        """POST /v1/quotes"""
+        asked = await self.read(call, self._quote_decoder)
+        request = quote_proto(asked, tenant_id=call.tenant_id)
+        return document(quote_of(await self.clients.call(self.clients.orders.QuoteOrder, request)))
+
+    async def get(self, call: Call) -> Reply:
+        """GET /v1/orders/{order_id}"""
+        order = await self._order(call, call.path["order_id"])
+        quoted = f'"{order.etag}"'.encode()
+        if is_not_modified(call, quoted):
+            return not_modified(quoted)
+        return document(order_of(order), etag=order.etag)
+
+    async def page(self, call: Call) -> Reply:
+        """GET /v1/orders"""
+        query = call.query
+        request = pb.ListOrdersRequest(
+            tenant_id=call.tenant_id,
+            page_size=query["page_size"],
+            page_token=query["page_token"],
+            buyer_ref=query["buyer_ref"],
+            state=query["state"],
+        )
+        for name in ("create_time_from", "create_time_before"):
+            if query[name] is not None:
+                getattr(request, name).CopyFrom(timestamp_of(query[name]))
+        page = await self.clients.call(self.clients.orders.ListOrders, request)
+        return document(OrderPage([order_of(order) for order in page.orders], page.next_page_token))
+
+    async def history(self, call: Call) -> Reply:
+        """GET /v1/orders/{order_id}/history"""
+        request = pb.GetOrderHistoryRequest(tenant_id=call.tenant_id, order_id=call.path["order_id"])
+        history = await self.clients.call(self.clients.orders.GetOrderHistory, request)
+        return document(OrderHistory([transition_of(one) for one in history.transitions]))
+
+    async def cancel(self, call: Call) -> Reply:
+        """POST /v1/orders/{order_id}:cancel"""
+        asked = await self.read_optional(call, self._cancel_decoder, CancelOrder())
+        etag = call.if_match(required=False)
+        request = pb.CancelOrderRequest(
+            tenant_id=call.tenant_id,
+            order_id=call.path["order_id"],
+            request_id=call.idempotency_key(required=False) or str(uuid4()),
+            reason=asked.reason,
+            etag="" if etag == "*" else etag,
+        )
+        order = await self.clients.call(self.clients.orders.CancelOrder, request)
+        return document(order_of(order), etag=order.etag)
+
+    async def pay(self, call: Call) -> Reply:
+        """POST /v1/orders/{order_id}:pay"""
+        request_id = call.idempotency_key()
+        asked = await self.read(call, self._pay_decoder)
+        request = pb.PayOrderRequest(
+            tenant_id=call.tenant_id,
+            order_id=call.path["order_id"],
+            request_id=request_id,
+            payment_token=asked.payment_token,
+        )
+        order = await self.clients.call(self.clients.orders.PayOrder, request)
+        return document(order_of(order), etag=order.etag)
+
+    async def _order(self, call: Call, order_id: str) -> pb.Order:
+        request = pb.GetOrderRequest(tenant_id=call.tenant_id, order_id=order_id)
+        return await self.clients.call(self.clients.orders.GetOrder, request)
+
+    def _wait_s(self, call: Call) -> int:
+        """The seconds of `Prefer: wait=N`, at most the setting; 0 where there is none that we understand."""
+        found = _WAIT.search(call.header(b"prefer") or "")
+        return min(int(found.group(1)), int(self.settings.wait_s_max)) if found else 0
+
+    async def _decided(self, call: Call, placed: pb.Order, wait_s: int) -> pb.Order:
+        """The order once it is no longer PENDING, or as it stands when the time is up."""
+        until = time.monotonic() + wait_s
+        with self._feed.follow(placed.order_id) as subscription:
+            order = await self._order(call, placed.order_id)
+            while order.state == pb.ORDER_STATE_PENDING and not self._feed.closing:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    break
+                await self._news(subscription, left_s)
+                order = await self._order(call, placed.order_id)
+        return order
+
+    @staticmethod
+    async def _news(subscription: Subscription, left_s: float) -> None:
+        """Waits for news other than the placement itself, but not so long that a missed event would matter."""
+        until = time.monotonic() + min(left_s, WAIT_POLL_S)
+        while (rest_s := until - time.monotonic()) > 0:
+            news = await subscription.next(rest_s)
+            if news is None or news[1] != pb.ORDER_STATE_PENDING:
+                return
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table."""
+        cart = (
+            "FIELD_INVALID",
+            "CURRENCY_UNKNOWN",
+            "QUANTITY_INVALID",
+            "TOO_MANY_LINES",
+            "SKU_UNKNOWN",
+            "PRICE_MISSING",
+            "MERCHANTS_MIXED",
+            "TOTAL_TOO_LARGE",
+        )
+        etag = {"ETag": "Changes with the order."}
+        return (
+            Route(
+                "POST",
+                "/v1/orders",
+                self.place,
+                "storefront",
+                "orders",
+                "Place an order",
+                "Answers the order as it was placed (state `pending`); a repetition with the same Idempotency-Key "
+                "gives the same bytes again, with `Idempotency-Replayed: true`. With `Prefer: wait=N` the answer "
+                "is the order as it stands once it is decided, or after N seconds.",
+                body=PlaceOrder,
+                body_example=examples.ORDER,
+                status=201,
+                answer=Order,
+                answer_headers={
+                    "Location": "The order's path.",
+                    "Preference-Applied": "`wait=N` where it was asked for.",
+                    "Idempotency-Replayed": "`true` where the key was used before.",
+                    **etag,
+                },
+                idempotency_key="required",
+                prefer_wait=True,
+                reasons=(*cart, "REGION_UNKNOWN", "TOTAL_CHANGED", "REQUEST_ID_REUSED"),
+            ),
+            Route(
+                "GET",
+                "/v1/orders",
+                self.page,
+                "storefront",
+                "orders",
+                "List orders, newest first",
+                query=(
+                    params.word("state", "Only in this state.", STATE.number_of),
+                    params.text("buyer_ref", "Only this buyer's.", chars_max=128),
+                    params.moment("create_time_from", "Only created at or after."),
+                    params.moment("create_time_before", "Only created before."),
+                    *params.paging(500, 50),
+                ),
+                answer=OrderPage,
+                reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+            ),
+            Route(
+                "GET",
+                "/v1/orders/{order_id}",
+                self.get,
+                "storefront",
+                "orders",
+                "Get an order",
+                answer=Order,
+                answer_headers=etag,
+                conditional=True,
+                reasons=("ORDER_NOT_FOUND",),
+            ),
+            Route(
+                "GET",
+                "/v1/orders/{order_id}/history",
+                self.history,
+                "storefront",
+                "orders",
+                "Every transition of an order",
+                answer=OrderHistory,
+                reasons=("ORDER_NOT_FOUND",),
+            ),
+            Route(
+                "POST",
+                "/v1/orders/{order_id}:cancel",
+                self.cancel,
+                "storefront",
+                "orders",
+                "Cancel an order",
+                "At once before it is confirmed; afterwards the warehouse is asked to intercept it (`cancelling`).",
+                body=CancelOrder,
+                body_required=False,
+                body_example={"reason": "changed my mind"},
+                answer=Order,
+                answer_headers=etag,
+                idempotency_key="optional",
+                etag="optional",
+                reasons=("ORDER_NOT_FOUND", "ORDER_STATE_WRONG", "ETAG_MISMATCH"),
+            ),
+            Route(
+                "POST",
+                "/v1/orders/{order_id}:pay",
+                self.pay,
+                "storefront",
+                "orders",
+                "Pay an order",
+                body=PayOrder,
+                body_example={"payment_token": "tok_ok"},
+                answer=Order,
+                answer_headers=etag,
+                idempotency_key="required",
+                reasons=(
+                    "ORDER_NOT_FOUND",
+                    "ORDER_STATE_WRONG",
+                    "PAYMENT_DECLINED",
+                    "PAYMENT_TOKEN_UNKNOWN",
+                    "PAYMENT_IN_PROGRESS",
+                    "REQUEST_ID_REUSED",
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/quotes",
+                self.quote,
+                "storefront",
+                "orders",
+                "What a cart costs now",
+                body=QuoteCart,
+                body_example=examples.QUOTE,
+                answer=Quote,
+                reasons=cart,
+            ),
+        )

@@ -1,0 +1,208 @@
+"""Products: detail from the read model, lists and writes through the catalog."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sampan.catalog.v1 import product_service_pb2 as pb
+
+from services.gateway import params
+from services.gateway.call import Call, Reply
+from services.gateway.clients import Clients
+from services.gateway.config import GatewaySettings
+from services.gateway.errors import at_parameter, at_pointer
+from services.gateway.readmodel.products import Entry, Products, entry_of
+from services.gateway.routes import examples
+from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified
+from services.gateway.routes.route import Route
+from services.gateway.schemas.catalog import Product, ProductBatch, ProductIds, ProductPage
+from services.gateway.translate.catalog import STATUS, product_proto
+
+IDS_MAX = 200
+_IDS = "ids"
+_FILTERS = ("merchant_id", "category", "status", "page_size", "page_token")
+
+
+class ProductRoutes(Resource):
+    """Create, update, get, batch get, list."""
+
+    _decoder = msgspec.json.Decoder(Product)
+    _ids_decoder = msgspec.json.Decoder(ProductIds)
+
+    def __init__(self, clients: Clients, settings: GatewaySettings, products: Products) -> None:
+        super().__init__(clients, settings)
+        self._products = products
+
+    async def create(self, call: Call) -> Reply:
+        """POST /v1/products"""
+        request_id = call.idempotency_key()
+        asked = await self.read(call, self._decoder)
+        request = pb.CreateProductRequest(
+            tenant_id=call.tenant_id, request_id=request_id, product=product_proto(asked)
+        )
+        made = await self.clients.call(self.clients.products.CreateProduct, request)
+        entry = self._keep(call, made)
+        return _detail(entry, status=201, location=f"/v1/products/{made.product_id}")
+
+    async def update(self, call: Call) -> Reply:
+        """PUT /v1/products/{product_id}"""
+        etag = call.if_match(required=True)
+        asked = await self.read(call, self._decoder)
+        product_id = call.path["product_id"]
+        if asked.product_id not in ("", product_id):
+            raise at_pointer("FIELD_INVALID", "/product_id", "not the product of the path")
+        product = product_proto(asked)
+        product.product_id = product_id
+        product.etag = etag
+        request = pb.UpdateProductRequest(tenant_id=call.tenant_id, product=product)
+        return _detail(
+            self._keep(call, await self.clients.call(self.clients.products.UpdateProduct, request))
+        )
+
+    async def get(self, call: Call) -> Reply:
+        """GET /v1/products/{product_id}"""
+        entry = await self._products.get(call.tenant_id, call.path["product_id"])
+        if is_not_modified(call, entry.etag):
+            return not_modified(entry.etag)
+        return _detail(entry)
+
+    async def page(self, call: Call) -> Reply:
+        """GET /v1/products: by ids, or a page by filters."""
+        query = call.query
+        if query[_IDS] is not None:
+            given = next((name for name in _FILTERS if query[name]), None)
+            if given is not None:
+                raise at_parameter("FIELD_INVALID", given, "not together with ids")
+            return await self._batch(call, query[_IDS])
+        request = pb.ListProductsRequest(
+            tenant_id=call.tenant_id,
+            page_size=query["page_size"],
+            page_token=query["page_token"],
+            merchant_id=query["merchant_id"],
+            category=query["category"],
+            status=query["status"],
+        )
+        page = await self.clients.call(self.clients.products.ListProducts, request)
+        bodies = [self._body(call.tenant_id, product) for product in page.products]
+        token = encode(page.next_page_token)
+        return Reply(200, b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), token))
+
+    async def batch_get(self, call: Call) -> Reply:
+        """POST /v1/products:batchGet"""
+        return await self._batch(call, (await self.read(call, self._ids_decoder)).ids)
+
+    async def _batch(self, call: Call, ids: Sequence[str]) -> Reply:
+        valid = [one for one in ids if params.PRODUCT_ID.fullmatch(one)]
+        found = dict(zip(valid, await self._products.get_many(call.tenant_id, valid), strict=True))
+        bodies = [entry.body for one in ids if (entry := found.get(one)) is not None]
+        missing = [one for one in ids if found.get(one) is None]
+        return Reply(200, b'{"products":[%b],"missing":%b}' % (b",".join(bodies), encode(missing)))
+
+    def _body(self, tenant_id: str, product: pb.Product) -> bytes:
+        """The document of a listed product: the one in memory where it is the same version."""
+        held = self._products.held(tenant_id, product.product_id)
+        return held.body if held is not None and held.version == product.version else entry_of(product).body
+
+    def _keep(self, call: Call, product: pb.Product) -> Entry:
+        """Puts what this process has just written into the read model, so that its next reader sees it."""
+        entry = entry_of(product)
+        self._products.put(call.tenant_id, product.product_id, entry)
+        return entry
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table."""
+        faults = ("FIELD_INVALID", "GTIN_INVALID", "CURRENCY_UNKNOWN", "REGION_UNKNOWN", "SKU_TAKEN")
+        return (
+            Route(
+                "POST",
+                "/v1/products",
+                self.create,
+                "operator",
+                "products",
+                "Create a product",
+                body=Product,
+                body_example=examples.PRODUCT,
+                status=201,
+                answer=Product,
+                answer_headers={"Location": "The product's path.", "ETag": "To be sent back with an update."},
+                idempotency_key="required",
+                references=frozenset({"MERCHANT_NOT_FOUND"}),
+                reasons=(*faults, "MERCHANT_NOT_FOUND", "PRODUCT_EXISTS", "REQUEST_ID_REUSED"),
+            ),
+            Route(
+                "GET",
+                "/v1/products",
+                self.page,
+                "storefront",
+                "products",
+                "List products, or get several by `ids`",
+                "With `ids` the answer is a batch (`products`, `missing`); otherwise a page in the order of ids.",
+                query=(
+                    params.several(
+                        _IDS,
+                        "Products to get; not together with other parameters.",
+                        items_max=IDS_MAX,
+                        chars_max=256,
+                        required=False,
+                        example="silk-wig,ice-box",
+                    ),
+                    params.text("merchant_id", "Only this merchant's.", chars_max=40),
+                    params.text("category", "Only this category and those below it.", chars_max=200),
+                    params.word("status", "Only this status.", STATUS.number_of),
+                    *params.paging(200, 50),
+                ),
+                answer=(ProductPage, ProductBatch),
+                reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH", "TOO_MANY_ITEMS"),
+            ),
+            Route(
+                "POST",
+                "/v1/products:batchGet",
+                self.batch_get,
+                "storefront",
+                "products",
+                "Get up to 200 products",
+                body=ProductIds,
+                body_example={"ids": ["silk-wig", "ice-box"]},
+                answer=ProductBatch,
+                reasons=("TOO_MANY_ITEMS",),
+            ),
+            Route(
+                "GET",
+                "/v1/products/{product_id}",
+                self.get,
+                "storefront",
+                "products",
+                "Get a product",
+                answer=Product,
+                answer_headers={"ETag": "Changes with the product."},
+                conditional=True,
+                reasons=("PRODUCT_NOT_FOUND",),
+            ),
+            Route(
+                "PUT",
+                "/v1/products/{product_id}",
+                self.update,
+                "operator",
+                "products",
+                "Replace a product's content",
+                body=Product,
+                body_example=examples.PRODUCT,
+                answer=Product,
+                answer_headers={"ETag": "Changes with the product."},
+                etag="required",
+                references=frozenset({"MERCHANT_NOT_FOUND"}),
+                reasons=(
+                    *faults,
+                    "PRODUCT_NOT_FOUND",
+                    "MERCHANT_IMMUTABLE",
+                    "ETAG_MISMATCH",
+                    "ETAG_REQUIRED",
+                ),
+            ),
+        )
+
+
+def _detail(entry: Entry, *, status: int = 200, location: str = "") -> Reply:
+    headers = [(b"etag", entry.etag)]
+    if location:
+        headers.append((b"location", location.encode()))
+    return Reply(status, entry.body, headers=headers)

@@ -1,0 +1,75 @@
+"""A route as data: what it takes, what it answers, who may use it. Served and documented from the same value."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from litestar.types import Receive, Scope, Send
+
+from services.gateway.auth import Role
+from services.gateway.call import Call
+from services.gateway.params import Param
+
+_NAMES = re.compile(r"\{(\w+)\}")
+
+
+class Answer(Protocol):
+    """What a route returns: something that can be sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `path` is as OpenAPI writes it: `/v1/orders/{order_id}:pay`.
+
+    `role` None means that no key is needed. `references` are NOT_FOUND reasons about something that the body
+    names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
+    `reasons` are the refusals worth documenting beside those that every route has.
+    """
+
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    run: Callable[[Call], Awaitable[Answer]]
+    role: Role | None
+    tag: str
+    summary: str
+    description: str = ""
+    query: tuple[Param, ...] = ()
+    body: Any = None
+    body_required: bool = True
+    body_example: object = None
+    media_types: tuple[str, ...] = ("application/json",)
+    status: int = 200
+    answer: Any = None
+    answer_media_type: str = "application/json"
+    answer_example: object = None
+    answer_headers: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: Literal["required", "optional"] | None = None
+    etag: Literal["required", "optional"] | None = None
+    conditional: bool = False
+    prefer_wait: bool = False
+    references: frozenset[str] = frozenset()
+    keep_wrapper: bool = False
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The names of the ids in the path."""
+        return tuple(_NAMES.findall(self.path))
+
+    @property
+    def verb(self) -> str:
+        """The custom method at the end of a path with an id: `pay` of `/v1/orders/{order_id}:pay`; else empty."""
+        head, _, verb = self.path.rpartition("}:")
+        return verb if head else ""
+
+    @property
+    def declared_query(self) -> dict[str, Param]:
+        """The query parameters by name."""
+        return {parameter.name: parameter for parameter in self.query}

@@ -1,0 +1,112 @@
+"""Puts the parts together: clients, read models, collector, feed and routes into one application."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.chassis.envelope import Event
+from services.chassis.snapshot_reader import SnapshotReader
+from services.gateway.app import Edge
+from services.gateway.auth import KeyRing
+from services.gateway.clients import Clients
+from services.gateway.collector import PlacementCollector
+from services.gateway.config import GatewaySettings
+from services.gateway.openapi import openapi_document
+from services.gateway.order_feed import OrderFeed
+from services.gateway.readmodel.availability import AvailabilityModel
+from services.gateway.readmodel.products import Products
+from services.gateway.readmodel.warehouses import Warehouses as WarehouseModel
+from services.gateway.routes.availability import AvailabilityRoutes
+from services.gateway.routes.imports import Imports
+from services.gateway.routes.merchants import Merchants
+from services.gateway.routes.meta import Meta
+from services.gateway.routes.order_events import OrderEvents
+from services.gateway.routes.orders import Orders
+from services.gateway.routes.parcels import Parcels
+from services.gateway.routes.products import ProductRoutes
+from services.gateway.routes.route import Route
+from services.gateway.routes.stock import StockRoutes
+from services.gateway.routes.warehouses import Warehouses
+
+PRODUCTS_TOPIC = "sampan.catalog.products.v1"
+AVAILABILITY_TOPIC = "sampan.warehouse.availability.v1"
+WAREHOUSES_TOPIC = "sampan.warehouse.warehouses.v1"
+ORDERS_TOPIC = "sampan.orders.orders.v1"
+READ_BATCH_MAX = 500
+
+
+class Gateway:
+    """All parts of one gateway process; `app` is what a server serves."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.clients = clients = Clients(
+            catalog=settings.catalog_address,
+            orders=settings.orders_address,
+            warehouse=settings.warehouse_address,
+            deadline_s=settings.rpc_deadline_s,
+        )
+        self.collector = PlacementCollector(
+            lambda request: clients.call(clients.orders.BatchPlaceOrders, request),
+            batch_orders_max=settings.place_batch_orders_max,
+            batch_lines_max=settings.place_batch_lines_max,
+            queue_orders_max=settings.place_queue_orders_max,
+            calls_max=settings.place_calls_max,
+        )
+        self.products = Products(
+            bytes_max=settings.products_bytes_max,
+            miss_ttl_s=settings.product_miss_ttl_s,
+            batch_get=lambda request: clients.call(clients.products.BatchGetProducts, request),
+        )
+        self.warehouses = WarehouseModel()
+        self.availability = AvailabilityModel(self.warehouses)
+        self.feed = OrderFeed(subscriptions_max=settings.streams_max)
+        self.snapshots = SnapshotReader(
+            topics=(WAREHOUSES_TOPIC, PRODUCTS_TOPIC, AVAILABILITY_TOPIC),
+            on_batch=self._apply_snapshots,
+            bootstrap=settings.kafka_bootstrap,
+            batch_records_max=READ_BATCH_MAX,
+            name="gateway-read-models",
+        )
+        self.tail = SnapshotReader(
+            topics=(ORDERS_TOPIC,),
+            on_batch=self.feed.apply,
+            bootstrap=settings.kafka_bootstrap,
+            mode="tail",
+            batch_records_max=READ_BATCH_MAX,
+            name="gateway-order-feed",
+        )
+        meta = Meta(self.condition)
+        self.routes: tuple[Route, ...] = (
+            *Merchants(clients, settings).routes(),
+            *ProductRoutes(clients, settings, self.products).routes(),
+            *AvailabilityRoutes(
+                clients, settings, self.availability, self.snapshots.caught_up.is_set
+            ).routes(),
+            *Orders(clients, settings, self.collector, self.feed).routes(),
+            *OrderEvents(clients, settings, self.feed).routes(),
+            *Imports(clients, settings).routes(),
+            *Warehouses(clients, settings).routes(),
+            *StockRoutes(clients, settings).routes(),
+            *Parcels(clients, settings).routes(),
+            *meta.routes(),
+        )
+        meta.openapi = msgspec.json.encode(openapi_document(self.routes))
+        self.app = Edge(self.routes, KeyRing(settings.api_keys), requests_max=settings.requests_max)
+
+    def condition(self) -> dict[str, str]:
+        """What keeps the gateway from being ready, by part."""
+        parts = {"read models": self.snapshots.caught_up, "order feed": self.tail.caught_up}
+        return {name: "ok" if event.is_set() else "catching up" for name, event in parts.items()}
+
+    async def close(self) -> None:
+        """Carries the last orders over and closes the channels."""
+        await self.collector.close()
+        await self.clients.close()
+
+    def _apply_snapshots(self, events: Sequence[Event]) -> None:
+        by_topic: dict[str, list[Event]] = {WAREHOUSES_TOPIC: [], PRODUCTS_TOPIC: [], AVAILABILITY_TOPIC: []}
+        for event in events:
+            by_topic[event.topic].append(event)
+        self.warehouses.apply(by_topic[WAREHOUSES_TOPIC])
+        self.products.apply(by_topic[PRODUCTS_TOPIC])
+        self.availability.apply(by_topic[AVAILABILITY_TOPIC])

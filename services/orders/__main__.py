@@ -1,0 +1,173 @@
+"""Wires orders together: `python -m services.orders [setup | list-parked | replay-parked | config]`."""
+
+import functools
+from collections.abc import Iterable, Mapping
+
+from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
+
+from services.chassis import cli, kafka, migrations
+from services.chassis.batcher import MicroBatcher
+from services.chassis.consumer import Consumer, parked_rows, replay_rows
+from services.chassis.lifecycle import Runtime
+from services.chassis.outbox import OutboxRelay
+from services.chassis.pg import Database
+from services.chassis.rpc.server import make_server
+from services.orders import events, published, rpc, workers
+from services.orders.commands.desk import Desk
+from services.orders.commands.paying import PaymentPolicy
+from services.orders.commands.placing import PlacementPolicy, place_orders
+from services.orders.config import OrdersSettings
+from services.orders.payments.external import ExternalMoney
+from services.orders.payments.port import Providers
+from services.orders.payments.sandbox import SandboxProvider
+
+SERVICE = "orders"
+PLACEMENT_LINE_BYTES = 64
+
+
+async def setup(settings: OrdersSettings) -> None:
+    """Brings the database to the newest schema and creates the topics."""
+    await migrations.upgrade(settings.dsn, SERVICE)
+    await kafka.ensure_topics(
+        settings.kafka_bootstrap,
+        published.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
+    )
+
+
+async def serve(settings: OrdersSettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name=SERVICE) as runtime:
+        db = await open_database(settings)
+        runtime.on_close("database", db.close)
+        runtime.add_ready_check("database", db.ping)
+        async with db.connection() as connection:
+            await migrations.check_at_head(connection, SERVICE)
+
+        relay = OutboxRelay(
+            dsn=settings.dsn,
+            bootstrap=settings.kafka_bootstrap,
+            source=published.SOURCE,
+            shards=settings.relay_shards,
+            name="orders-outbox",
+        )
+        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+
+        desk = Desk(db, relay.wake)
+        sandbox = SandboxProvider(db)
+        external = ExternalMoney()
+        providers: Providers = {sandbox.name: sandbox, external.name: external}
+        payments = PaymentPolicy(
+            providers, settings.payment_provider, settings.payment_call_s_max, settings.payment_check_delay_s
+        )
+        _start_consumers(runtime, settings, desk)
+        _start_workers(runtime, settings, desk, payments, sandbox)
+
+        placement = PlacementPolicy(
+            settings.payment_window_default_s, settings.hold_grace_s, settings.prepaid_hold_s
+        )
+        placer: rpc.Placer = MicroBatcher(
+            "orders.place",
+            functools.partial(place_orders, desk, placement),
+            items_max=settings.place_batch_items_max,
+            bytes_max=settings.place_batch_bytes_max,
+            delay_ms_max=settings.place_delay_ms_max,
+            queue_items_max=settings.place_queue_items_max,
+            size_of=lambda wanted: PLACEMENT_LINE_BYTES * (1 + len(wanted.cart.lines)),
+            in_flight_max=settings.place_in_flight_max,
+        )
+        runtime.on_close("placements", placer.close)
+
+        server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+        pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(desk, placer, payments), server)
+        await runtime.serve(server, services=rpc.SERVICES)
+
+
+async def open_database(settings: OrdersSettings) -> Database:
+    """The pool that everything but the relay shares."""
+    return await Database.open(
+        settings.dsn,
+        pool_size_max=settings.pool_size_max,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        name=SERVICE,
+    )
+
+
+def _start_consumers(runtime: Runtime, settings: OrdersSettings, desk: Desk) -> None:
+    for group, topic in (
+        (events.CATALOG_GROUP, events.PRODUCTS_TOPIC),
+        (events.FULFILMENTS_GROUP, events.FULFILMENTS_TOPIC),
+    ):
+        consumer = Consumer(
+            group=group,
+            topics=[topic],
+            handler=events.HANDLERS[group],
+            db=desk.db,
+            bootstrap=settings.kafka_bootstrap,
+            after_commit=desk.wake,
+            snapshot_topics=[events.PRODUCTS_TOPIC],
+            batch_records_max=settings.consumer_batch_records_max,
+        )
+        runtime.spawn(consumer.run(), f"consumer {group}", stop=consumer.stop)
+
+
+def _start_workers(
+    runtime: Runtime,
+    settings: OrdersSettings,
+    desk: Desk,
+    payments: PaymentPolicy,
+    sandbox: SandboxProvider,
+) -> None:
+    limit, pause_s = settings.worker_batch_max, settings.worker_pause_s
+    works = {
+        "payment deadlines": functools.partial(workers.expire_unpaid, desk, limit=limit),
+        "sandbox notifications": functools.partial(workers.deliver_notifications, desk, sandbox, limit=limit),
+    } | {
+        f"payments {kind}": functools.partial(workers.work_off, desk, payments, kind, limit=limit)
+        for kind in workers.PAYMENT_KINDS
+    }
+    for name, work in works.items():
+        runtime.spawn(workers.repeat(name, work, pause_s=pause_s, full=limit), name)
+    measuring = functools.partial(workers.sample, desk)
+    runtime.spawn(
+        workers.repeat("measuring", measuring, pause_s=workers.SAMPLE_PERIOD_S, full=1), "measuring"
+    )
+
+
+async def list_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Events that could not be applied."""
+    db = await open_database(settings)
+    try:
+        return await parked_rows(
+            db, events.HANDLERS, group=query.group, aggregate_id=query.aggregate_id, limit=query.limit
+        )
+    finally:
+        await db.close()
+
+
+async def replay_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Hands parked events to the normal handler again; a serving process sends what comes of it."""
+    db = await open_database(settings)
+    try:
+        return await replay_rows(
+            db,
+            events.HANDLERS,
+            group=query.group,
+            aggregate_id=query.aggregate_id,
+            limit=query.limit,
+            actor=query.actor,
+        )
+    finally:
+        await db.close()
+
+
+if __name__ == "__main__":
+    cli.run(
+        cli.Service(
+            name=SERVICE,
+            settings=OrdersSettings,
+            serve=serve,
+            setup=setup,
+            list_parked=list_parked,
+            replay_parked=replay_parked,
+        )
+    )

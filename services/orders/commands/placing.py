@@ -1,0 +1,215 @@
+"""PlaceOrder and QuoteOrder: a whole batch of placements is one transaction of a few statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from services.chassis import log, outbox, pg, trace
+from services.chassis.crash import crash_point
+from services.chassis.envelope import OutboxMessage
+from services.chassis.errors import DomainError, Internal
+from services.chassis.ids import uuid7
+from services.chassis.pg import Connection, Database
+from services.orders import measures, published, wire
+from services.orders.commands.desk import Desk
+from services.orders.domain import pricing
+from services.orders.domain.order import Order, OrderView
+from services.orders.domain.placement import Cart, PaymentTerms, Placement
+from services.orders.domain.pricing import Offer, PricedCart
+from services.orders.domain.states import OrderState
+from services.orders.errors import RequestIdReused
+from services.orders.store import offers as offer_store
+from services.orders.store import placing as store
+
+ROUTE = "place"
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPolicy:
+    """Times that the operator decides. The hold outlasts the payment window, so that a late payer still finds it."""
+
+    payment_window_default_s: int
+    hold_grace_s: int
+    prepaid_hold_s: int
+
+
+class Answer(NamedTuple):
+    """What became of a placement: the serialized PlaceOrderResult, and whether it had been given before."""
+
+    response: bytes
+    replayed: bool
+
+
+class _Decided(NamedTuple):
+    """A placement with its outcome, not yet stored; `order` and `event` are None for a refusal."""
+
+    placement: Placement
+    response: bytes
+    outcome: str
+    order: store.NewOrder | None = None
+    event: OutboxMessage | None = None
+
+
+async def place_orders(
+    desk: Desk, policy: PlacementPolicy, placements: Sequence[Placement]
+) -> list[Answer | DomainError]:
+    """Places checked orders, each by itself; refusals by the catalog are answers and stored like orders.
+
+    Of several with one request id the first is placed and the others get its answer. Raises `Unavailable`
+    when the database is, for all of them: nothing or everything may then be stored.
+    """
+    try:
+        return await _place(desk, policy, placements)
+    except DomainError:
+        raise
+    except Exception as error:
+        # One order that the database refuses must not take its neighbours along.
+        if pg.is_transient(error):
+            raise
+        if len(placements) == 1:
+            _log.error("an order cannot be stored", exc_info=error)
+            return [Internal("INTERNAL", "the order cannot be stored")]
+    half = len(placements) // 2
+    return [
+        *await place_orders(desk, policy, placements[:half]),
+        *await place_orders(desk, policy, placements[half:]),
+    ]
+
+
+async def quote_order(db: Database, cart: Cart) -> PricedCart:
+    """What the cart costs now; raises as pricing does."""
+    async with db.connection() as connection:
+        _, offers = await offer_store.load_offers(connection, _keys_of([cart]))
+    return pricing.price(cart, offers)
+
+
+async def _place(
+    desk: Desk, policy: PlacementPolicy, placements: Sequence[Placement]
+) -> list[Answer | DomainError]:
+    firsts: dict[tuple[str, str], Placement] = {}
+    for placement in placements:
+        firsts.setdefault(placement.key, placement)
+    ordered = sorted(firsts.values(), key=lambda placement: placement.key)
+
+    async def work(connection: Connection) -> tuple[list[_Decided], dict[tuple[str, str], store.StoredKey]]:
+        now, offers = await offer_store.load_offers(connection, _keys_of([p.cart for p in ordered]))
+        decided = [_decide(placement, offers, now, policy) for placement in ordered]
+        taken = await store.take_keys(connection, [_key_of(one) for one in decided])
+        new = [one for place, one in enumerate(decided) if place in taken]
+        orders = [one.order for one in new if one.order is not None]
+        if orders:
+            await store.insert_orders(connection, orders)
+            await outbox.append(connection, [one.event for one in new if one.event is not None])
+        old = [one.placement.key for place, one in enumerate(decided) if place not in taken]
+        known = dict(await store.load_keys(connection, ROUTE, old)) if old else {}
+        crash_point("orders.place.before_commit")
+        return new, known
+
+    new, known = await desk.db.transact(work)
+    crash_point("orders.place.after_commit")
+    desk.wake()
+    return _answers(placements, new, known)
+
+
+def _keys_of(carts: Sequence[Cart]) -> set[tuple[str, str]]:
+    return {(cart.tenant_id, sku) for cart in carts for sku, _ in cart.lines}
+
+
+def _decide(
+    placement: Placement, offers: dict[tuple[str, str], Offer], now: datetime, policy: PlacementPolicy
+) -> _Decided:
+    cart = placement.cart
+    try:
+        priced = pricing.price(cart, offers)
+        pricing.check_expected(priced, placement.expected_total)
+    except DomainError as refusal:
+        return _Decided(placement, wire.refused_result(refusal), refusal.reason)
+    later = placement.payment_terms is PaymentTerms.PAY_LATER
+    expire_time = now + timedelta(seconds=placement.payment_window_s or policy.payment_window_default_s)
+    hold_expire_time = (
+        expire_time + timedelta(seconds=policy.hold_grace_s)
+        if later
+        else now + timedelta(seconds=policy.prepaid_hold_s)
+    )
+    traceparent = placement.traceparent
+    view = OrderView(
+        Order(
+            uuid7(),
+            cart.tenant_id,
+            priced.merchant_id,
+            OrderState.PENDING,
+            1,
+            cart.currency_code,
+            priced.total_minor,
+            placement.payment_terms,
+            expire_time if later else None,
+            traceparent=traceparent if trace.is_sampled(traceparent) else None,
+        ),
+        placement.buyer_ref,
+        placement.ship_to,
+        now,
+        now,
+        priced.lines,
+    )
+    event = published.order_placed(view, hold_expire_time=hold_expire_time, traceparent=traceparent)
+    new = store.NewOrder(view, cart.language_code)
+    return _Decided(placement, wire.placed_result(view), measures.ACCEPTED, new, event)
+
+
+def _key_of(decided: _Decided) -> store.Key:
+    placement, order = decided.placement, decided.order
+    return store.Key(
+        placement.cart.tenant_id,
+        ROUTE,
+        placement.request_id,
+        placement.digest,
+        decided.response,
+        order.view.order.order_id if order is not None else None,
+    )
+
+
+def _answers(
+    placements: Sequence[Placement],
+    new: Sequence[_Decided],
+    known: dict[tuple[str, str], store.StoredKey],
+) -> list[Answer | DomainError]:
+    """One answer per placement; the first of a new request id gets it as new, its repetitions as replayed."""
+    fresh = {one.placement.key: one for one in new}
+    stored = known | {
+        key: store.StoredKey(one.placement.digest, one.response, None) for key, one in fresh.items()
+    }
+    answers: list[Answer | DomainError] = []
+    for placement in placements:
+        key = stored[placement.key]
+        first = fresh.pop(placement.key, None)
+        if first is not None:
+            measures.PLACED[first.outcome].inc()
+            _log_placed(first)
+        elif key.digest == placement.digest:
+            measures.PLACED[measures.REPLAYED].inc()
+        else:
+            reused = RequestIdReused()
+            measures.PLACED[reused.reason].inc()
+            answers.append(reused)
+            continue
+        answers.append(Answer(key.response or b"", first is None))
+    return answers
+
+
+def _log_placed(decided: _Decided) -> None:
+    traceparent = decided.placement.traceparent
+    if not trace.is_sampled(traceparent):
+        return
+    if decided.order is None:
+        _log.info("order refused", reason=decided.outcome, **trace.fields(traceparent))
+    else:
+        order = decided.order.view.order
+        _log.info(
+            "order placed",
+            order_id=str(order.order_id),
+            lines=len(decided.order.view.lines),
+            **trace.fields(traceparent),
+        )

@@ -1,0 +1,1 @@
+"""Values and rules of orders: pure functions, no IO. The state machine is the table in `states`."""

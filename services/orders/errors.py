@@ -1,0 +1,211 @@
+"""Why orders refuses. The reasons are those of sampan.orders.v1.ErrorReason, without the prefix.
+
+DomainError (chassis)
+├── InvalidArgument
+│   ├── FieldRequired, FieldInvalid          the request, wherever `field` points
+│   ├── RegionUnknown, QuantityInvalid, TooManyLines, TooManyItems
+│   ├── PaymentTokenUnknown
+│   └── EventMalformed                       never answered: it marks an event as poison
+├── NotFound
+│   └── OrderNotFound
+├── FailedPrecondition
+│   ├── SkuUnknown, PriceMissing, MerchantsMixed, TotalChanged, TotalTooLarge    stored under the request id
+│   ├── RequestIdReused, OrderStateWrong, PaymentDeclined
+│   └── PaymentMoveIllegal, ParcelUnknown    never answered: they mark an event or notification as poison
+├── Aborted
+│   └── EtagMismatch, PaymentInProgress
+└── ResourceExhausted, Unavailable           raised by the chassis
+
+CURRENCY_UNKNOWN comes from `services.chassis.money`, PAGE_TOKEN_* from `services.chassis.pages`.
+"""
+
+from collections.abc import Iterable
+
+from services.chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+
+
+class FieldRequired(InvalidArgument):
+    """A field is missing or empty."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("FIELD_REQUIRED", f"{field} is required", field=field)
+
+
+class FieldInvalid(InvalidArgument):
+    """A field has the wrong form, range or length; `rule` says which is right."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
+
+
+class RegionUnknown(InvalidArgument):
+    """The destination is no ISO 3166-1 alpha-2 country."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("REGION_UNKNOWN", "not the code of a country (ISO 3166-1 alpha-2)", field=field)
+
+
+class QuantityInvalid(InvalidArgument):
+    """A quantity out of range."""
+
+    def __init__(self, field: str, maximum: int) -> None:
+        super().__init__("QUANTITY_INVALID", f"a quantity is 1 to {maximum:,}", field=field)
+
+
+class TooManyLines(InvalidArgument):
+    """More lines than an order may have."""
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__("TOO_MANY_LINES", f"an order has at most {maximum:,} lines", field="lines")
+
+
+class TooManyItems(InvalidArgument):
+    """More items than a batch may have."""
+
+    def __init__(self, field: str, maximum: int) -> None:
+        super().__init__("TOO_MANY_ITEMS", f"{field} holds at most {maximum:,} items", field=field)
+
+
+class PaymentTokenUnknown(InvalidArgument):
+    """The provider does not know the payment token."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "PAYMENT_TOKEN_UNKNOWN", "the provider does not know this payment token", field="payment_token"
+        )
+
+
+class OrderNotFound(NotFound):
+    """No such order for this tenant."""
+
+    def __init__(self) -> None:
+        super().__init__("ORDER_NOT_FOUND", "there is no such order", field="order_id")
+
+
+class SkuUnknown(FailedPrecondition):
+    """The catalog has no such SKU on sale."""
+
+    def __init__(self, line_index: int, sku: str) -> None:
+        super().__init__(
+            "SKU_UNKNOWN", "the SKU is not on sale", metadata={"sku": sku}, field=f"lines[{line_index}].sku"
+        )
+
+
+class PriceMissing(FailedPrecondition):
+    """The SKU has no price in the order's currency."""
+
+    def __init__(self, line_index: int, sku: str, currency_code: str) -> None:
+        super().__init__(
+            "PRICE_MISSING",
+            f"the SKU has no price in {currency_code}",
+            metadata={"sku": sku, "currency_code": currency_code},
+            field=f"lines[{line_index}].sku",
+        )
+
+
+class MerchantsMixed(FailedPrecondition):
+    """An order is of one merchant; the lines are of several."""
+
+    def __init__(self, line_index: int, merchant_ids: Iterable[str]) -> None:
+        super().__init__(
+            "MERCHANTS_MIXED",
+            "all lines of an order must be of one merchant",
+            metadata={"merchant_ids": ",".join(sorted(merchant_ids))},
+            field=f"lines[{line_index}].sku",
+        )
+
+
+class TotalChanged(FailedPrecondition):
+    """The total is not the one that the caller expected; `total` is a decimal string."""
+
+    def __init__(self, total: str, currency_code: str) -> None:
+        super().__init__(
+            "TOTAL_CHANGED",
+            f"the total is {total} {currency_code}",
+            metadata={"total": total, "currency_code": currency_code},
+            field="expected_total",
+        )
+
+
+class TotalTooLarge(FailedPrecondition):
+    """The total exceeds 64 bits of minor units."""
+
+    def __init__(self, line_index: int) -> None:
+        super().__init__(
+            "TOTAL_TOO_LARGE",
+            "the total exceeds what can be represented",
+            field=f"lines[{line_index}].quantity",
+        )
+
+
+class RequestIdReused(FailedPrecondition):
+    """The request id was used with other content."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
+        )
+
+
+class OrderStateWrong(FailedPrecondition):
+    """The order's state does not allow what was asked."""
+
+    def __init__(self, state: str, cause: str) -> None:
+        super().__init__(
+            "ORDER_STATE_WRONG",
+            f"{cause} is not possible while the order is {state}",
+            metadata={"state": state, "cause": cause},
+        )
+
+
+class PaymentMoveIllegal(FailedPrecondition):
+    """A payment was told something that its state rules out: the provider contradicts itself."""
+
+    def __init__(self, state: str, cause: str) -> None:
+        super().__init__(
+            "PAYMENT_STATE_WRONG",
+            f"{cause} is not possible while the payment is {state}",
+            metadata={"state": state, "cause": cause},
+        )
+
+
+class PaymentDeclined(FailedPrecondition):
+    """The provider refused the payment."""
+
+    def __init__(self, decline_code: str) -> None:
+        super().__init__(
+            "PAYMENT_DECLINED",
+            "the payment was declined",
+            metadata={"decline_code": decline_code},
+            field="payment_token",
+        )
+
+
+class EtagMismatch(Aborted):
+    """The order was changed since the etag was read."""
+
+    def __init__(self) -> None:
+        super().__init__("ETAG_MISMATCH", "the order was changed since the etag was read", field="etag")
+
+
+class PaymentInProgress(Aborted):
+    """Another payment of the order is under way."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "PAYMENT_IN_PROGRESS", "another payment of the order is under way; ask again", retry_after_s=1.0
+        )
+
+
+class ParcelUnknown(FailedPrecondition):
+    """The warehouse told of a parcel that it has never opened."""
+
+    def __init__(self, parcel_id: str) -> None:
+        super().__init__("PARCEL_UNKNOWN", "the order has no such parcel", metadata={"parcel_id": parcel_id})
+
+
+class EventMalformed(InvalidArgument):
+    """An event whose content cannot be read: it is parked."""
+
+    def __init__(self, event_type: str, fault: str) -> None:
+        super().__init__("EVENT_MALFORMED", f"{event_type}: {fault}")

@@ -1,0 +1,66 @@
+"""The metrics of orders. Labels are closed sets: outcomes, reasons, states, kinds."""
+
+from prometheus_client import Counter, Gauge
+
+from services.chassis import metrics
+from services.orders.domain.changes import Changes, TimerKind
+from services.orders.domain.states import FINAL, OrderState
+
+ACCEPTED = "accepted"
+REPLAYED = "replayed"
+
+PLACED = metrics.Kept(
+    Counter(
+        "orders_placed_total",
+        "Placements answered: accepted, replayed, or the reason of the refusal.",
+        ["outcome"],
+    ),
+    children_max=32,
+)
+TRANSITIONS = metrics.Kept(
+    Counter("orders_transitions_total", "Changes of orders by the state after them.", ["to_state"]),
+    children_max=16,
+)
+IGNORED = metrics.Kept(
+    Counter(
+        "orders_ignored_total",
+        "Causes that rightly changed nothing, as an answer that came after the order's end.",
+        ["cause"],
+    ),
+    children_max=32,
+)
+OFFERS_REPLACED = Counter(
+    "orders_product_snapshots_applied_total", "Product snapshots newer than the offers."
+)
+OLDEST_WAITING_S = metrics.Kept(
+    Gauge(
+        "orders_oldest_waiting_seconds", "Age of the oldest order in a state that is not final.", ["state"]
+    ),
+    children_max=16,
+)
+TIMERS_OVERDUE = metrics.Kept(
+    Gauge("orders_timers_overdue", "Timers that were due a while ago and are still there.", ["kind"]),
+    children_max=8,
+)
+PROVIDER_CALLS = metrics.Kept(
+    Counter("orders_payment_provider_calls_total", "Calls to the payment provider.", ["call", "outcome"]),
+    children_max=64,
+)
+
+WAITING = [state for state in OrderState if state not in FINAL]
+
+
+def count(changes: Changes) -> None:
+    """Counts what a transaction has changed."""
+    for transition in changes.transitions:
+        TRANSITIONS[transition.to_state].inc()
+    for cause, times in changes.ignored.items():
+        IGNORED[cause].inc(times)
+
+
+def sample(oldest_s: dict[str, float], overdue: dict[str, int]) -> None:
+    """Publishes what a worker has measured; states and kinds that were not met are zero."""
+    for state in WAITING:
+        OLDEST_WAITING_S[state].set(oldest_s.get(state, 0.0))
+    for kind in TimerKind:
+        TIMERS_OVERDUE[kind].set(overdue.get(kind, 0))

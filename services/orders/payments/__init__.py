@@ -1,0 +1,1 @@
+"""Payment providers behind one port; the sandbox provider is the only one so far."""

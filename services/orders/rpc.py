@@ -1,0 +1,207 @@
+"""OrderService: protobuf <-> domain. No SQL, no rules."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+from sampan.orders.v1 import order_service_pb2 as pb
+from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
+
+from services.chassis import pages
+from services.chassis.batcher import MicroBatcher
+from services.chassis.errors import DomainError, ResourceExhausted, Unavailable
+from services.chassis.rpc.status import status_of
+from services.orders import measures, wire
+from services.orders.commands.cancelling import Cancellation, cancel_order
+from services.orders.commands.desk import Desk
+from services.orders.commands.paying import PaymentAsked, PaymentPolicy, pay_order
+from services.orders.commands.placing import Answer, quote_order
+from services.orders.domain.placement import (
+    BUYER_REF_CHARS_MAX,
+    Placement,
+    check_cart,
+    check_placement,
+    check_tenant,
+    check_text,
+)
+from services.orders.errors import FieldInvalid, FieldRequired, OrderNotFound, TooManyItems
+from services.orders.store import reading
+
+SERVICES = ["sampan.orders.v1.OrderService"]
+BATCH_MAX = 256
+PAGE_SIZE_DEFAULT = 50
+PAGE_SIZE_MAX = 500
+
+Placer = MicroBatcher[Placement, Answer]
+Reply = TypeVar("Reply", bound=Message)
+
+
+def by_contract(
+    method: Callable[[Any, Any, Any], Awaitable[Reply]],
+) -> Callable[[Any, Any, Any], Awaitable[Reply]]:
+    """Gives refusals of the chassis the reasons of sampan.orders.v1.ErrorReason."""
+
+    @functools.wraps(method)
+    async def answer(self: Any, request: Any, context: Any) -> Reply:
+        try:
+            return await method(self, request, context)
+        except DomainError as error:
+            raise _in_contract(error) from error
+
+    return answer
+
+
+class OrderService(pb_grpc.OrderServiceServicer):
+    """The calls of one process."""
+
+    def __init__(self, desk: Desk, placer: Placer, payments: PaymentPolicy) -> None:
+        self._desk = desk
+        self._placer = placer
+        self._payments = payments
+
+    @by_contract
+    async def BatchPlaceOrders(
+        self, request: pb.BatchPlaceOrdersRequest, context: Any
+    ) -> pb.BatchPlaceOrdersResponse:
+        """Checks each request; what passes joins the next transaction."""
+        if not request.requests:
+            raise FieldRequired("requests")
+        if len(request.requests) > BATCH_MAX:
+            raise TooManyItems("requests", BATCH_MAX)
+        outcomes: list[Answer | DomainError | None] = []
+        checked: list[Placement] = []
+        for item in request.requests:
+            try:
+                placement = wire.placement_of(item)
+                check_placement(placement)
+            except DomainError as error:
+                measures.PLACED[error.reason].inc()
+                outcomes.append(error)
+            else:
+                checked.append(placement)
+                outcomes.append(None)
+        answers = iter(await self._placer.submit_many(checked))
+        reply = pb.BatchPlaceOrdersResponse()
+        for outcome in outcomes:
+            _add_result(reply, outcome if outcome is not None else next(answers))
+        return reply
+
+    @by_contract
+    async def QuoteOrder(self, request: pb.QuoteOrderRequest, context: Any) -> pb.QuoteOrderResponse:
+        """Prices a cart."""
+        cart = wire.cart_of(request)
+        check_cart(cart)
+        return wire.quote_message(await quote_order(self._desk.db, cart), cart.currency_code)
+
+    @by_contract
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.Order:
+        """Returns one order."""
+        return await self._order(request.tenant_id, request.order_id)
+
+    @by_contract
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Any) -> pb.ListOrdersResponse:
+        """Returns a page of orders."""
+        wanted = _filter_of(request)
+        if request.page_size < 0:
+            raise FieldInvalid("page_size", "at least 0")
+        size = pages.page_size(request.page_size, default=PAGE_SIZE_DEFAULT, maximum=PAGE_SIZE_MAX)
+        bound_to = pages.filter_hash("orders.list", *wanted)
+        after = _position_of(pages.decode(bound_to, request.page_token))
+        async with self._desk.db.connection() as connection:
+            views, following = await reading.load_page(connection, wanted, after, size)
+        return pb.ListOrdersResponse(
+            orders=map(wire.order_message, views),
+            next_page_token=_token_of(bound_to, following) if following is not None else "",
+        )
+
+    @by_contract
+    async def GetOrderHistory(self, request: pb.GetOrderHistoryRequest, context: Any) -> pb.OrderHistory:
+        """Returns every transition of an order."""
+        check_tenant(request.tenant_id)
+        order_id = wire.uuid_of(request.order_id)
+        async with self._desk.db.connection() as connection:
+            history = await reading.load_history(connection, request.tenant_id, order_id)
+        if not history:
+            raise OrderNotFound
+        return wire.history_message(history)
+
+    @by_contract
+    async def CancelOrder(self, request: pb.CancelOrderRequest, context: Any) -> pb.Order:
+        """Cancels an order and returns it as it is then."""
+        check_tenant(request.tenant_id)
+        order_id = wire.uuid_of(request.order_id)
+        await cancel_order(
+            self._desk,
+            Cancellation(request.tenant_id, order_id, request.request_id, request.reason, request.etag),
+        )
+        return await self._order(request.tenant_id, request.order_id)
+
+    @by_contract
+    async def PayOrder(self, request: pb.PayOrderRequest, context: Any) -> pb.Order:
+        """Pays an order and returns it as it is then."""
+        check_tenant(request.tenant_id)
+        order_id = wire.uuid_of(request.order_id)
+        await pay_order(
+            self._desk,
+            self._payments,
+            PaymentAsked(request.tenant_id, order_id, request.request_id, request.payment_token),
+        )
+        return await self._order(request.tenant_id, request.order_id)
+
+    async def _order(self, tenant_id: str, order_id: str) -> pb.Order:
+        check_tenant(tenant_id)
+        async with self._desk.db.connection() as connection:
+            view = await reading.load_order(connection, tenant_id, wire.uuid_of(order_id))
+        if view is None:
+            raise OrderNotFound
+        return wire.order_message(view)
+
+
+def _add_result(reply: pb.BatchPlaceOrdersResponse, outcome: Answer | DomainError) -> None:
+    result = reply.results.add()
+    if isinstance(outcome, DomainError):
+        result.error.CopyFrom(status_of(_in_contract(outcome)))
+    else:
+        result.ParseFromString(outcome.response)
+        result.replayed = outcome.replayed
+
+
+def _in_contract(error: DomainError) -> DomainError:
+    reason = {ResourceExhausted: "OVERLOADED", Unavailable: "DEPENDENCY_UNAVAILABLE"}.get(type(error))
+    if reason is None or error.reason == reason:
+        return error
+    metadata = error.metadata | {"cause": error.reason}
+    return type(error)(reason, error.message, metadata=metadata, retry_after_s=error.retry_after_s)
+
+
+def _filter_of(request: pb.ListOrdersRequest) -> reading.Filter:
+    check_tenant(request.tenant_id)
+    check_text("buyer_ref", request.buyer_ref, BUYER_REF_CHARS_MAX)
+    return reading.Filter(
+        request.tenant_id,
+        request.buyer_ref,
+        wire.state_of(request.state),
+        wire.datetime_of(request.create_time_from, "create_time_from")
+        if request.HasField("create_time_from")
+        else None,
+        wire.datetime_of(request.create_time_before, "create_time_before")
+        if request.HasField("create_time_before")
+        else None,
+    )
+
+
+def _token_of(bound_to: bytes, position: reading.Position) -> str:
+    return pages.encode(bound_to, [position.create_time.isoformat(), str(position.order_id)])
+
+
+def _position_of(cursor: list[str | int] | None) -> reading.Position | None:
+    if cursor is None:
+        return None
+    try:
+        moment, order_id = map(str, cursor)
+        create_time = datetime.fromisoformat(moment).astimezone(UTC)
+        return reading.Position(create_time, wire.uuid_of(order_id))
+    except (ValueError, OverflowError, DomainError):
+        raise FieldInvalid("page_token", "one of ours") from None

@@ -1,0 +1,261 @@
+-- Statements of orders. Arrays of one length stand for rows; rows are locked in the order of their keys.
+
+-- name: select_offers
+-- What the catalog last said of the given (tenant_id, sku) pairs, and the database's time, in one round trip:
+-- the first row has only the time.
+SELECT now() AS db_time, NULL::text AS tenant_id, NULL::text AS sku, NULL::text AS product_id,
+       NULL::text AS merchant_id, NULL::text AS titles, NULL::text AS prices, NULL::text AS hs_code,
+       NULL::text AS origin_region_code, NULL::integer AS weight_grams, NULL::boolean AS hazardous,
+       NULL::boolean AS on_sale
+UNION ALL
+SELECT NULL, o.tenant_id, o.sku, o.product_id, o.merchant_id, o.titles::text, o.prices::text, o.hs_code,
+       o.origin_region_code, o.weight_grams, o.hazardous, o.on_sale
+FROM unnest($1::text[], $2::text[]) AS k (tenant_id, sku)
+JOIN offers AS o ON o.tenant_id = k.tenant_id AND o.sku = k.sku;
+
+-- name: claim_product_versions
+-- Notes the newest version seen of each product; returns those for which the given one is newer.
+INSERT INTO offer_products AS p (tenant_id, product_id, version)
+SELECT k.tenant_id, k.product_id, k.version
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (tenant_id, product_id, version)
+ORDER BY k.tenant_id, k.product_id
+ON CONFLICT (tenant_id, product_id) DO UPDATE SET version = excluded.version WHERE p.version < excluded.version
+RETURNING p.tenant_id, p.product_id;
+
+-- name: lock_offers
+-- Locks the offers that a batch of snapshots may change or remove, in the order of their keys.
+SELECT o.tenant_id, o.sku FROM offers AS o
+WHERE (o.tenant_id, o.product_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+   OR (o.tenant_id, o.sku) IN (SELECT * FROM unnest($3::text[], $4::text[]))
+ORDER BY o.tenant_id, o.sku
+FOR UPDATE;
+
+-- name: delete_dropped_offers
+-- Removes the SKUs that their product no longer has; $1, $2 are the products, $3, $4, $5 what each has now.
+DELETE FROM offers AS o
+USING unnest($1::text[], $2::text[]) AS p (tenant_id, product_id)
+WHERE o.tenant_id = p.tenant_id AND o.product_id = p.product_id
+  AND NOT EXISTS (
+    SELECT 1 FROM unnest($3::text[], $4::text[], $5::text[]) AS k (tenant_id, product_id, sku)
+    WHERE k.tenant_id = o.tenant_id AND k.product_id = o.product_id AND k.sku = o.sku);
+
+-- name: upsert_offers
+-- Takes over what a product says of its SKUs. A SKU that has moved to another product stays with the one that
+-- was changed last.
+INSERT INTO offers AS o (tenant_id, sku, product_id, merchant_id, titles, prices, hs_code, origin_region_code,
+                         weight_grams, hazardous, on_sale, status, product_version, product_update_time)
+SELECT k.tenant_id, k.sku, k.product_id, k.merchant_id, k.titles::jsonb, k.prices::jsonb, k.hs_code,
+       k.origin_region_code, k.weight_grams, k.hazardous, k.on_sale, k.status, k.product_version,
+       k.product_update_time
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::integer[], $10::boolean[], $11::boolean[], $12::text[], $13::bigint[], $14::timestamptz[])
+     AS k (tenant_id, sku, product_id, merchant_id, titles, prices, hs_code, origin_region_code, weight_grams,
+           hazardous, on_sale, status, product_version, product_update_time)
+ORDER BY k.tenant_id, k.sku
+ON CONFLICT (tenant_id, sku) DO UPDATE SET
+    product_id = excluded.product_id, merchant_id = excluded.merchant_id, titles = excluded.titles,
+    prices = excluded.prices, hs_code = excluded.hs_code, origin_region_code = excluded.origin_region_code,
+    weight_grams = excluded.weight_grams, hazardous = excluded.hazardous, on_sale = excluded.on_sale,
+    status = excluded.status, product_version = excluded.product_version,
+    product_update_time = excluded.product_update_time
+WHERE o.product_id = excluded.product_id OR o.product_update_time <= excluded.product_update_time;
+
+-- name: insert_keys
+-- Takes the request ids that are new, together with their answers; returns the positions of those taken. One
+-- that another transaction is about to take is waited for.
+WITH asked AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::uuid[])
+        WITH ORDINALITY AS k (tenant_id, route, request_id, digest, response, order_id, position)
+), taken AS (
+    INSERT INTO request_key (tenant_id, route, request_id, digest, response, order_id)
+    SELECT tenant_id, route, request_id, digest, response, order_id FROM asked ORDER BY position
+    ON CONFLICT (tenant_id, route, request_id) DO NOTHING
+    RETURNING tenant_id, route, request_id
+)
+SELECT asked.position FROM taken JOIN asked USING (tenant_id, route, request_id);
+
+-- name: select_keys
+-- What is stored under request ids of one route.
+SELECT r.tenant_id, r.request_id, r.digest, r.response, r.order_id
+FROM unnest($2::text[], $3::text[]) AS k (tenant_id, request_id)
+JOIN request_key AS r ON r.tenant_id = k.tenant_id AND r.route = $1 AND r.request_id = k.request_id;
+
+-- name: insert_orders
+-- Adds placed orders with their first line of history.
+WITH placed AS (
+    INSERT INTO orders (order_id, tenant_id, merchant_id, buyer_ref, state, version, currency_code, total_minor,
+                        line_count, ship_to, region_code, payment_terms, payment_expire_time, language_code,
+                        traceparent, create_time, update_time)
+    SELECT k.order_id, k.tenant_id, k.merchant_id, k.buyer_ref, 'PENDING', 1, k.currency_code, k.total_minor,
+           k.line_count, k.ship_to::jsonb, k.region_code, k.payment_terms, k.payment_expire_time, k.language_code,
+           k.traceparent, now(), now()
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::integer[],
+                $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[])
+         AS k (order_id, tenant_id, merchant_id, buyer_ref, currency_code, total_minor, line_count, ship_to,
+               region_code, payment_terms, payment_expire_time, language_code, traceparent)
+)
+INSERT INTO order_transitions (order_id, version, from_state, to_state, cause, detail)
+SELECT order_id, 1, NULL, 'PENDING', 'PlaceOrder', '' FROM unnest($1::uuid[]) AS order_id;
+
+-- name: insert_lines
+-- Adds the lines of placed orders; a line names its order by its place in $1, from 1.
+INSERT INTO order_lines (order_id, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor,
+                         hs_code, origin_region_code, weight_grams, hazardous)
+SELECT ($1::uuid[])[k.order_place], k.line_number, k.sku, k.product_id, k.title, k.quantity, k.unit_price_minor,
+       k.amount_minor, k.hs_code, k.origin_region_code, k.weight_grams, k.hazardous
+FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::bigint[],
+            $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::boolean[])
+     AS k (order_place, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor, hs_code,
+           origin_region_code, weight_grams, hazardous);
+
+-- name: lock_orders
+-- The changing part of the orders, locked in the order of their ids; any tenant's.
+SELECT order_id, tenant_id, merchant_id, state, version, currency_code, total_minor, payment_terms,
+       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent
+FROM orders WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id FOR UPDATE;
+
+-- name: lock_order
+-- The changing part of one order of a tenant, locked, and the database's time.
+SELECT order_id, tenant_id, merchant_id, state, version, currency_code, total_minor, payment_terms,
+       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent, now() AS db_time
+FROM orders WHERE tenant_id = $1 AND order_id = $2 FOR UPDATE;
+
+-- name: update_orders
+-- Writes decided changes, each only over the version that was decided upon.
+UPDATE orders AS o SET
+    version = k.version, state = k.state, payment_state = k.payment_state, payment_id = k.payment_id,
+    reason = k.reason, sourcing = k.sourcing, update_time = now()
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[])
+     AS k (order_id, version_before, version, state, payment_state, payment_id, reason, sourcing)
+WHERE o.order_id = k.order_id AND o.version = k.version_before;
+
+-- name: insert_transitions
+-- Appends to the history.
+INSERT INTO order_transitions (order_id, version, from_state, to_state, cause, detail)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[]);
+
+-- name: select_parcels
+-- The parcels of some orders, in the order of their ids.
+SELECT order_id, parcel_id, warehouse_id, state, carrier, tracking_number
+FROM order_parcels WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, parcel_id;
+
+-- name: upsert_parcels
+-- Adds parcels or takes over where they stand.
+INSERT INTO order_parcels AS p (order_id, parcel_id, warehouse_id, state, carrier, tracking_number)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT (order_id, parcel_id) DO UPDATE SET
+    state = excluded.state, carrier = excluded.carrier, tracking_number = excluded.tracking_number;
+
+-- name: insert_payments
+-- Adds payments; `payments_one_live_per_order` refuses a second live one.
+INSERT INTO payments (payment_id, order_id, tenant_id, provider, state, amount_minor, currency_code, decline_code)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+                     $8::text[]);
+
+-- name: update_payments
+-- Writes decided changes, each only over the state that was decided upon.
+UPDATE payments AS p SET state = k.to_state, decline_code = k.decline_code, update_time = now()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS k (payment_id, from_state, to_state, decline_code)
+WHERE p.payment_id = k.payment_id AND p.state = k.from_state;
+
+-- name: select_payment
+-- One payment by id.
+SELECT payment_id, order_id, tenant_id, provider, state, amount_minor, currency_code, decline_code
+FROM payments WHERE payment_id = $1;
+
+-- name: insert_notification
+-- Notes a provider's notification; no row where it was seen before.
+INSERT INTO payment_notifications (notification_id, payment_id, outcome) VALUES ($1, $2, $3)
+ON CONFLICT (notification_id) DO NOTHING RETURNING notification_id;
+
+-- name: insert_timers
+-- Sets timers, at a time or at a delay from now. One of the same kind and subject is set anew.
+INSERT INTO timers (kind, subject_id, order_id, due_time)
+SELECT k.kind, k.subject_id, k.order_id, coalesce(k.due_time, now() + make_interval(secs => k.delay_s))
+FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::float8[])
+     AS k (kind, subject_id, order_id, due_time, delay_s)
+ON CONFLICT (kind, subject_id) DO UPDATE SET due_time = excluded.due_time, attempts = 0;
+
+-- name: delete_timers
+-- Removes timers of one kind.
+DELETE FROM timers WHERE kind = $1 AND subject_id = ANY ($2::uuid[]);
+
+-- name: lock_due_deadlines
+-- Payment deadlines that have passed, oldest first, with their orders locked; those that others hold are left
+-- to them, so this never waits.
+SELECT t.subject_id FROM timers AS t JOIN orders AS o ON o.order_id = t.order_id
+WHERE t.kind = 'PAYMENT_DEADLINE' AND t.due_time <= now()
+ORDER BY t.due_time LIMIT $1
+FOR UPDATE OF t, o SKIP LOCKED;
+
+-- name: claim_due_timers
+-- Timers of a kind that are due, each given to one worker until `$3` seconds from now; if it dies they fall due
+-- again.
+WITH due AS (
+    SELECT kind, subject_id FROM timers WHERE kind = $1 AND due_time <= now()
+    ORDER BY due_time LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE timers AS t SET due_time = now() + make_interval(secs => $3), attempts = t.attempts + 1
+FROM due WHERE t.kind = due.kind AND t.subject_id = due.subject_id
+RETURNING t.subject_id, t.order_id, t.attempts;
+
+-- name: defer_timer
+-- Sets a claimed timer `$3` seconds from now.
+UPDATE timers SET due_time = now() + make_interval(secs => $3) WHERE kind = $1 AND subject_id = $2;
+
+-- name: select_overdue_timers
+-- How many timers of each kind were due more than $1 seconds ago.
+SELECT kind, count(*) AS count FROM timers WHERE due_time <= now() - make_interval(secs => $1) GROUP BY kind;
+
+-- name: select_oldest_waiting
+-- The age in seconds of the oldest order of each state that is not final, by the time of its placement.
+SELECT o.state, extract(epoch FROM now() - min(o.create_time))::float8 AS age_s
+FROM orders AS o WHERE o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED') GROUP BY o.state;
+
+-- name: select_order
+-- One order of a tenant, complete but for its lines and parcels.
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
+FROM orders AS o WHERE o.tenant_id = $1 AND o.order_id = $2;
+
+-- name: select_page
+-- A page of a tenant's orders, newest first: created from $2 and before $3, older than the row ($4, $5).
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+FROM orders AS o
+WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
+ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
+
+-- name: select_page_of_buyer
+-- The same for one buyer, and for one state where $8 is not NULL.
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+FROM orders AS o
+WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
+  AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8)
+ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
+
+-- name: select_page_in_state
+-- The same for one state.
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+FROM orders AS o
+WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
+  AND o.state = $7
+ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
+
+-- name: select_lines
+-- The lines of some orders, in their order.
+SELECT order_id, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor, hs_code,
+       origin_region_code, weight_grams, hazardous
+FROM order_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, line_number;
+
+-- name: select_history
+-- The history of one order of a tenant, oldest first.
+SELECT t.version, t.from_state, t.to_state, t.cause, t.detail, t.time
+FROM order_transitions AS t JOIN orders AS o ON o.order_id = t.order_id
+WHERE o.tenant_id = $1 AND o.order_id = $2 ORDER BY t.version;

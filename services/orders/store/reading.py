@@ -1,0 +1,112 @@
+"""Orders as readers see them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.chassis.pg import Connection
+from services.orders.domain.order import HistoryEntry, OrderView
+from services.orders.domain.states import OrderState
+from services.orders.store.changes import load_parcels
+from services.orders.store.rows import line_of, queries, view_of
+
+PAGE_LINES_MAX = 20_000
+"""A page ends early where its orders together have more lines."""
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
+_LAST_ID = UUID(int=2**128 - 1)
+
+
+class Filter(NamedTuple):
+    """Which orders of a tenant; empty and None mean all."""
+
+    tenant_id: str
+    buyer_ref: str = ""
+    state: OrderState | None = None
+    create_time_from: datetime | None = None
+    create_time_before: datetime | None = None
+
+
+class Position(NamedTuple):
+    """A place in a list that is ordered newest first."""
+
+    create_time: datetime
+    order_id: UUID
+
+
+async def load_order(connection: Connection, tenant_id: str, order_id: UUID) -> OrderView | None:
+    """One order of a tenant with its lines and parcels."""
+    row = await connection.fetchrow(queries()["select_order"], tenant_id, order_id)
+    if row is None:
+        return None
+    view = view_of(row)
+    await _complete(connection, [view])
+    return view
+
+
+async def load_page(
+    connection: Connection, wanted: Filter, after: Position | None, size: int
+) -> tuple[list[OrderView], Position | None]:
+    """Up to `size` orders after the position, and where the next page begins; None on the last one."""
+    bounds = (
+        wanted.tenant_id,
+        wanted.create_time_from or _BEGINNING,
+        wanted.create_time_before or _END,
+        *(after or Position(_END, _LAST_ID)),
+        size + 1,
+    )
+    if wanted.buyer_ref:
+        rows = await connection.fetch(
+            queries()["select_page_of_buyer"], *bounds, wanted.buyer_ref, wanted.state
+        )
+    elif wanted.state is not None:
+        rows = await connection.fetch(queries()["select_page_in_state"], *bounds, wanted.state)
+    else:
+        rows = await connection.fetch(queries()["select_page"], *bounds)
+    kept = _within_lines_max([row["line_count"] for row in rows[:size]])
+    views = [view_of(row) for row in rows[:kept]]
+    await _complete(connection, views)
+    more = len(rows) > kept
+    return views, Position(views[-1].create_time, views[-1].order.order_id) if more else None
+
+
+async def load_history(connection: Connection, tenant_id: str, order_id: UUID) -> list[HistoryEntry]:
+    """The order's history, oldest first; empty where there is no such order."""
+    return [
+        HistoryEntry(
+            row["version"],
+            OrderState(row["from_state"]) if row["from_state"] is not None else None,
+            OrderState(row["to_state"]),
+            row["cause"],
+            row["detail"],
+            row["time"],
+        )
+        for row in await connection.fetch(queries()["select_history"], tenant_id, order_id)
+    ]
+
+
+async def oldest_waiting(connection: Connection) -> dict[str, float]:
+    """The age in seconds of the oldest order of each state that is not final."""
+    return {row["state"]: row["age_s"] for row in await connection.fetch(queries()["select_oldest_waiting"])}
+
+
+async def _complete(connection: Connection, views: Sequence[OrderView]) -> None:
+    by_id = {view.order.order_id: view for view in views}
+    if not by_id:
+        return
+    for row in await connection.fetch(queries()["select_lines"], list(by_id)):
+        by_id[row["order_id"]].lines.append(line_of(row))
+    for order_id, parcels in (await load_parcels(connection, by_id)).items():
+        by_id[order_id].parcels = parcels
+
+
+def _within_lines_max(line_counts: Sequence[int]) -> int:
+    """How many orders fit on a page; always at least one, if there is one."""
+    lines = 0
+    for index, count in enumerate(line_counts):
+        lines += count
+        if lines > PAGE_LINES_MAX and index:
+            return index
+    return len(line_counts)

@@ -1,0 +1,131 @@
+"""What orders does by itself: payment deadlines, missing answers, captures, refunds, and the sandbox's late answers.
+
+Each worker looks for rows that are due by the database's clock, works on a bounded number of them, and looks
+again at once while there is a full batch. An outage is waited out; what was claimed falls due again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from services.chassis import log, trace
+from services.chassis.errors import DomainError
+from services.chassis.pg import Connection
+from services.orders import measures
+from services.orders.commands import paying
+from services.orders.commands.desk import Desk
+from services.orders.commands.paying import PaymentPolicy
+from services.orders.domain.changes import Changes, TimerKind
+from services.orders.domain.states import Trigger
+from services.orders.payments.sandbox import Notification, SandboxProvider
+from services.orders.store import changes as store
+from services.orders.store import payments as payment_store
+from services.orders.store import reading
+from services.orders.store.payments import DueTimer
+
+CLAIM_LEASE_S = 30.0
+RETRY_S_MIN = 1.0
+RETRY_S_MAX = 60.0
+PROVIDER_CALLS_AT_ONCE = 16
+SAMPLE_PERIOD_S = 5.0
+OVERDUE_AFTER_S = 60.0
+OUTAGE_PAUSE_S = 1.0
+
+_log = log.get(__name__)
+
+Step = Callable[[Desk, PaymentPolicy, UUID], Awaitable[bool]]
+
+
+async def repeat(name: str, work: Callable[[], Awaitable[int]], *, pause_s: float, full: int) -> None:
+    """Works for ever: at once again after a full batch, else after a pause; faults of dependencies are waited out."""
+    while True:
+        try:
+            done = await work()
+        except DomainError as error:
+            if not error.retryable:
+                raise
+            _log.warning("worker waits for a dependency", worker=name, reason=error.reason)
+            await asyncio.sleep(OUTAGE_PAUSE_S)
+            continue
+        if done < full:
+            await asyncio.sleep(pause_s)
+
+
+async def expire_unpaid(desk: Desk, *, limit: int) -> int:
+    """Expires orders whose payment deadline has passed, in one transaction; returns how many timers were due."""
+
+    async def work(connection: Connection, changes: Changes) -> int:
+        order_ids = await store.lock_due_deadlines(connection, limit)
+        if not order_ids:
+            return 0
+        orders = await store.lock_orders(connection, order_ids)
+        for order in orders.values():
+            changes.apply(order, Trigger.PAYMENT_DEADLINE)
+        await store.delete_deadlines(connection, order_ids)
+        return len(order_ids)
+
+    return await desk.change(work)
+
+
+async def work_off(desk: Desk, policy: PaymentPolicy, kind: TimerKind, *, limit: int) -> int:
+    """Takes the payment timers of one kind that are due to their step; returns how many there were."""
+    step = _STEPS[kind]
+
+    async def claim(connection: Connection) -> list[DueTimer]:
+        return await payment_store.claim_due_timers(connection, kind, limit=limit, lease_s=CLAIM_LEASE_S)
+
+    due = await desk.db.transact(claim)
+    room = asyncio.Semaphore(PROVIDER_CALLS_AT_ONCE)
+
+    async def take(timer: DueTimer) -> None:
+        async with room:
+            if not await step(desk, policy, timer.subject_id):
+                await _defer(desk, kind, timer)
+
+    async with asyncio.TaskGroup() as group:
+        for timer in due:
+            group.create_task(take(timer))
+    return len(due)
+
+
+async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: int) -> int:
+    """Plays the sandbox provider's part: gives its late answers, as a webhook would."""
+
+    async def notify(notification: Notification) -> None:
+        with trace.span("orders.payment_notification"):
+            await paying.settle(
+                desk,
+                notification.payment_id,
+                notification.answer,
+                notification_id=notification.notification_id,
+            )
+
+    return await sandbox.deliver(notify, limit=limit)
+
+
+async def sample(desk: Desk) -> int:
+    """Measures how long orders wait and how many timers are overdue."""
+    async with desk.db.connection() as connection:
+        measures.sample(
+            await reading.oldest_waiting(connection),
+            await payment_store.overdue_timers(connection, OVERDUE_AFTER_S),
+        )
+    return 0
+
+
+_STEPS: dict[TimerKind, Step] = {
+    TimerKind.PAYMENT_CHECK: paying.check_payment,
+    TimerKind.CAPTURE: paying.capture_payment,
+    TimerKind.REFUND: paying.refund_payment,
+}
+PAYMENT_KINDS = tuple(_STEPS)
+
+
+async def _defer(desk: Desk, kind: TimerKind, timer: DueTimer) -> None:
+    """Tries again later, each time twice as late up to a bound; a timer is never given up."""
+    delay_s = min(RETRY_S_MAX, RETRY_S_MIN * 2.0 ** min(timer.attempts - 1, 16))
+
+    async def work(connection: Connection) -> None:
+        await payment_store.defer_timer(connection, kind, timer.subject_id, delay_s)
+
+    await desk.db.transact(work)

@@ -1,0 +1,1 @@
+"""Warehouses, stock, holds, sourcing and parcels."""

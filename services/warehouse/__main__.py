@@ -1,0 +1,175 @@
+"""Wires the warehouse together: `python -m services.warehouse [setup]`."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from sampan.warehouse.v1 import (
+    parcel_service_pb2_grpc,
+    reservation_service_pb2_grpc,
+    stock_service_pb2_grpc,
+    warehouse_service_pb2_grpc,
+)
+
+from services.chassis import cli, consumer, kafka, migrations
+from services.chassis.batcher import MicroBatcher
+from services.chassis.cli import ParkedQuery
+from services.chassis.consumer import Consumer, Handler
+from services.chassis.crash import crash_point
+from services.chassis.lifecycle import Runtime
+from services.chassis.outbox import OutboxRelay
+from services.chassis.pg import Database
+from services.chassis.rpc.server import make_server
+from services.warehouse import events, workers
+from services.warehouse.commands.availability import Availability
+from services.warehouse.commands.holds import Holds
+from services.warehouse.commands.news import News
+from services.warehouse.commands.parcels import Parcels
+from services.warehouse.commands.stock import Stock
+from services.warehouse.commands.warehouses import Warehouses
+from services.warehouse.config import WarehouseSettings
+from services.warehouse.domain.holds import Command, Fulfilment
+from services.warehouse.rpc import holds as holds_rpc
+from services.warehouse.rpc import parcels as parcels_rpc
+from services.warehouse.rpc import stock as stock_rpc
+from services.warehouse.rpc import warehouses as warehouses_rpc
+
+NAME = "warehouse"
+SERVICES = tuple(
+    f"sampan.warehouse.v1.{service}"
+    for service in ("WarehouseService", "StockService", "ReservationService", "ParcelService")
+)
+
+
+async def setup(settings: WarehouseSettings) -> None:
+    """Brings the database to the newest schema and creates the topics."""
+    await migrations.upgrade(settings.dsn, NAME)
+    await kafka.ensure_topics(
+        settings.kafka_bootstrap,
+        events.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
+    )
+
+
+async def serve(settings: WarehouseSettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name=NAME) as runtime:
+        database = await _open(settings)
+        runtime.on_close("database", database.close)
+        runtime.add_ready_check("database", database.ping)
+        async with database.connection() as connection:
+            await migrations.check_at_head(connection, NAME)
+
+        relay = OutboxRelay(
+            dsn=settings.dsn,
+            bootstrap=settings.kafka_bootstrap,
+            source=events.SOURCE,
+            shards=settings.relay_shards,
+            snapshot_topics=events.SNAPSHOT_TOPICS,
+            name="warehouse-outbox",
+        )
+        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+
+        def after_batch() -> None:
+            crash_point("warehouse.decide.after_commit")
+            relay.wake()
+
+        news = News(events.messages_of, events.warehouse_message, relay.wake)
+        holds, stock = Holds(database, news), Stock(database, news)
+        batcher: MicroBatcher[Command, Fulfilment] = MicroBatcher(
+            "warehouse.holds",
+            holds.decide_batch,
+            items_max=settings.batch_holds_max,
+            bytes_max=holds_rpc.BATCH_BYTES_MAX,
+            delay_ms_max=settings.batch_delay_ms_max,
+            queue_items_max=settings.batch_queue_holds_max,
+            size_of=holds_rpc.size_of,
+            in_flight_max=settings.batches_in_flight_max,
+        )
+        runtime.on_close("hold batcher", batcher.close)
+        orders = Consumer(
+            group=events.GROUP,
+            topics=[events.ORDERS_TOPIC],
+            handler=events.handler(holds.apply),
+            db=database,
+            bootstrap=settings.kafka_bootstrap,
+            after_commit=after_batch,
+            batch_records_max=settings.consumer_records_max,
+        )
+        runtime.spawn(orders.run(), "order consumer", stop=orders.stop)
+        runtime.spawn(
+            workers.expire_holds(
+                holds, period_s=settings.expiry_sweep_period_s, holds_max=settings.expiry_sweep_holds_max
+            ),
+            "hold expiry",
+        )
+        runtime.spawn(
+            workers.forget_old_requests(stock, older_than_s=settings.request_key_ttl_h * 3600),
+            "request key sweep",
+        )
+
+        server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+        warehouse_service_pb2_grpc.add_WarehouseServiceServicer_to_server(
+            warehouses_rpc.WarehouseService(Warehouses(database, news)), server
+        )
+        stock_service_pb2_grpc.add_StockServiceServicer_to_server(
+            stock_rpc.StockService(stock, Availability(database)), server
+        )
+        reservation_service_pb2_grpc.add_ReservationServiceServicer_to_server(
+            holds_rpc.ReservationService(holds, batcher), server
+        )
+        parcel_service_pb2_grpc.add_ParcelServiceServicer_to_server(
+            parcels_rpc.ParcelService(Parcels(database, news)), server
+        )
+        await runtime.serve(server, services=SERVICES)
+
+
+async def list_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Events that could not be handled."""
+    async with _handlers(settings) as (database, handlers):
+        return await consumer.parked_rows(
+            database, handlers, group=query.group, aggregate_id=query.aggregate_id, limit=query.limit
+        )
+
+
+async def replay_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Hands parked events to the normal handler again; a serving process sends what comes of it."""
+    async with _handlers(settings) as (database, handlers):
+        return await consumer.replay_rows(
+            database,
+            handlers,
+            group=query.group,
+            aggregate_id=query.aggregate_id,
+            limit=query.limit,
+            actor=query.actor,
+        )
+
+
+@asynccontextmanager
+async def _handlers(settings: WarehouseSettings) -> AsyncIterator[tuple[Database, Mapping[str, Handler]]]:
+    database = await _open(settings)
+    try:
+        news = News(events.messages_of, events.warehouse_message, lambda: None)
+        yield database, {events.GROUP: events.handler(Holds(database, news).apply)}
+    finally:
+        await database.close()
+
+
+async def _open(settings: WarehouseSettings) -> Database:
+    return await Database.open(
+        settings.dsn,
+        pool_size_max=settings.pool_size_max,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        name=NAME,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(
+        cli.Service(
+            name=NAME,
+            settings=WarehouseSettings,
+            serve=serve,
+            setup=setup,
+            list_parked=list_parked,
+            replay_parked=replay_parked,
+        )
+    )

@@ -1,0 +1,1 @@
+"""The rules: values and decisions without input or output."""

@@ -1,0 +1,138 @@
+"""What all services of the warehouse share: the checks of fields and the reasons that the contract knows."""
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from sampan.warehouse.v1.error_reason_pb2 import ErrorReason
+
+from services.chassis import pages
+from services.chassis.errors import InvalidArgument, ResourceExhausted, Unavailable
+from services.warehouse import wire
+from services.warehouse.errors import (
+    DependencyUnavailable,
+    FieldInvalid,
+    FieldRequired,
+    Overloaded,
+    RegionUnknown,
+    TooManyItems,
+)
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+RETRY_AFTER_S = 1.0
+SKU_CHARS_MAX = 64
+REQUEST_ID_CHARS_MAX = 255
+_SLUG = re.compile(r"[a-z0-9-]{1,40}")
+_KNOWN_REASONS = frozenset(name.removeprefix("ERROR_REASON_") for name, _ in ErrorReason.items())
+
+
+@contextlib.contextmanager
+def reasons() -> Iterator[None]:
+    """Gives what the chassis raises the reasons that the contract knows."""
+    try:
+        yield
+    except (ResourceExhausted, Unavailable) as error:
+        if error.reason in _KNOWN_REASONS:
+            raise
+        kind = Overloaded if isinstance(error, ResourceExhausted) else DependencyUnavailable
+        raise kind(error.retry_after_s or RETRY_AFTER_S) from error
+    except InvalidArgument as error:
+        if error.reason in _KNOWN_REASONS:
+            raise
+        raise InvalidArgument("FIELD_INVALID", error.message, metadata=error.metadata) from error
+
+
+def tenant(tenant_id: str) -> str:
+    """The tenant; set by the gateway, so an empty one is the caller's fault."""
+    return slug("tenant_id", tenant_id)
+
+
+def slug(field: str, value: str) -> str:
+    """An id of the form [a-z0-9-]{1,40}."""
+    if not value:
+        raise FieldRequired(field)
+    if not _SLUG.fullmatch(value):
+        raise FieldInvalid(field, "1 to 40 of a-z, 0-9 and -")
+    return value
+
+
+def text(field: str, value: str, chars_max: int) -> str:
+    """A text of 1 to so many characters, without control characters."""
+    if not value:
+        raise FieldRequired(field)
+    if len(value) > chars_max or not value.isprintable():
+        raise FieldInvalid(field, f"1 to {chars_max} printable characters")
+    return value
+
+
+def sku(field: str, value: str) -> str:
+    """A SKU: 1 to 64 printable characters without slash, and no space around it."""
+    if not value:
+        raise FieldRequired(field)
+    if len(value) > SKU_CHARS_MAX or not value.isprintable() or "/" in value or value != value.strip():
+        raise FieldInvalid(
+            field, f"1 to {SKU_CHARS_MAX} printable characters without / and without space around"
+        )
+    return value
+
+
+def uuid(field: str, value: str) -> str:
+    """A UUID in its usual form, whatever the case it came in."""
+    if not value:
+        raise FieldRequired(field)
+    try:
+        if len(value) != 36:
+            raise ValueError(value)
+        return str(UUID(value))
+    except ValueError:
+        raise FieldInvalid(field, "a UUID") from None
+
+
+def region(field: str, value: str) -> str:
+    """An ISO 3166-1 alpha-2 country."""
+    if not value:
+        raise FieldRequired(field)
+    if value not in _countries():
+        raise RegionUnknown(field)
+    return value
+
+
+def moment(field: str, holder: Any) -> datetime:
+    """A required time."""
+    if not holder.HasField(field):
+        raise FieldRequired(field)
+    timestamp: Timestamp = getattr(holder, field)
+    try:
+        return wire.moment_of(timestamp)
+    except (ValueError, OverflowError, OSError):
+        raise FieldInvalid(field, "a time between the years 1 and 9999") from None
+
+
+def count(field: str, items: int, items_max: int) -> None:
+    """Refuses an empty list and one that is too long."""
+    if items == 0:
+        raise FieldRequired(field)
+    if items > items_max:
+        raise TooManyItems(field, items_max)
+
+
+def page(bound_to: bytes, token: str, *kinds: type) -> list[Any] | None:
+    """The cursor of a page token, with values of exactly these kinds; None for the first page."""
+    cursor = pages.decode(bound_to, token)
+    if cursor is not None and [type(value) for value in cursor] != list(kinds):
+        raise InvalidArgument("PAGE_TOKEN_INVALID", "the page token is not one of ours", field="page_token")
+    return cursor
+
+
+@functools.cache
+def _countries() -> frozenset[str]:
+    import pycountry
+
+    return frozenset(country.alpha_2 for country in pycountry.countries)

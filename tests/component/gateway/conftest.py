@@ -1,0 +1,124 @@
+"""A gateway over real HTTP in front of stand-in services; its read models are fed by hand, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
+from sampan.orders.v1 import order_service_pb2_grpc
+from sampan.warehouse.v1 import (
+    parcel_service_pb2_grpc,
+    stock_service_pb2_grpc,
+    warehouse_service_pb2_grpc,
+)
+
+from services.chassis.config import ServiceSettings
+from services.chassis.rpc.server import make_server
+from services.gateway.config import GatewaySettings
+from services.gateway.server import HttpServer
+from services.gateway.wiring import Gateway
+from tests.component.gateway.backends import Catalog, Orders, Warehouse
+
+OPERATOR_KEY = "operator-key-of-demo"
+STOREFRONT_KEY = "storefront-key-of-demo"
+OTHER_KEY = "operator-key-of-other"
+KEYS = [
+    {"key": OPERATOR_KEY, "tenant_id": "demo", "role": "operator"},
+    {"key": STOREFRONT_KEY, "tenant_id": "demo", "role": "storefront"},
+    {"key": OTHER_KEY, "tenant_id": "other", "role": "operator"},
+]
+
+
+@dataclass
+class System:
+    """A gateway and what stands behind it."""
+
+    gateway: Gateway
+    catalog: Catalog
+    orders: Orders
+    warehouse: Warehouse
+    operator: httpx.AsyncClient
+    storefront: httpx.AsyncClient
+    other: httpx.AsyncClient
+    anonymous: httpx.AsyncClient
+    port: int
+
+
+Start = Callable[..., Awaitable[System]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts systems with changed settings; all are stopped at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(**changes: object) -> System:
+            return await stack.enter_async_context(_system(**changes))
+
+        yield begin
+
+
+@pytest.fixture
+async def system(start: Start) -> System:
+    """A system with default settings."""
+    return await start()
+
+
+@asynccontextmanager
+async def _system(**changes: object) -> AsyncIterator[System]:
+    catalog, orders, warehouse = Catalog(), Orders(), Warehouse()
+    server = make_server(ServiceSettings(), max_concurrent=256)
+    product_service_pb2_grpc.add_ProductServiceServicer_to_server(catalog, server)
+    merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(catalog, server)
+    order_service_pb2_grpc.add_OrderServiceServicer_to_server(orders, server)
+    warehouse_service_pb2_grpc.add_WarehouseServiceServicer_to_server(warehouse, server)
+    stock_service_pb2_grpc.add_StockServiceServicer_to_server(warehouse, server)
+    parcel_service_pb2_grpc.add_ParcelServiceServicer_to_server(warehouse, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    values: dict[str, object] = {
+        "api_keys": json.dumps(KEYS),
+        "catalog_address": address,
+        "orders_address": address,
+        "warehouse_address": address,
+    }
+    gateway = Gateway(GatewaySettings(**(values | changes)))  # type: ignore[arg-type]
+    gateway.snapshots.caught_up.set()
+    gateway.tail.caught_up.set()
+    http = HttpServer(gateway.app, host="127.0.0.1", port=0, keep_alive_s=5, drain_grace_s=5)
+    http.bind()
+    serving = asyncio.create_task(http.run())
+    port = http.port
+    async with AsyncExitStack() as clients:
+
+        async def client(key: str | None) -> httpx.AsyncClient:
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            return await clients.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20)
+            )
+
+        try:
+            yield System(
+                gateway,
+                catalog,
+                orders,
+                warehouse,
+                operator=await client(OPERATOR_KEY),
+                storefront=await client(STOREFRONT_KEY),
+                other=await client(OTHER_KEY),
+                anonymous=await client(None),
+                port=port,
+            )
+        finally:
+            gateway.feed.close()
+            await http.stop(5)
+            await serving
+            await gateway.close()
+            await server.stop(0)
+

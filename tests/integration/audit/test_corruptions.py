@@ -1,0 +1,301 @@
+"""Every check finds the corruption it is for and names its place; in a sound system none finds anything."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.audit.checks import Check, Result, run
+from deploy.audit.cross_checks import CrossExamination
+from deploy.audit.history_checks import history_checks
+from deploy.audit.sql_checks import sql_checks
+from tests.conftest import DatabaseFactory
+from tests.integration.audit.world import (
+    CANCELLED,
+    CONFIRMED,
+    PARCEL,
+    PAYMENT,
+    REJECTED,
+    WAITING,
+    build,
+    run_sql,
+)
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def dsns(database_factory: DatabaseFactory) -> Mapping[str, str]:
+    return {name: database_factory(name) for name in ("orders", "warehouse")}
+
+
+def database_checks(dsns: Mapping[str, str]) -> list[Check]:
+    return [*sql_checks(dsns, late_s_max=60), *CrossExamination(dsns).checks()]
+
+
+async def failed(checks: list[Check]) -> dict[str, Result]:
+    results = [await run(check) for check in checks]
+    assert all(result.status != "could not run" for result in results), results
+    return {result.id: result for result in results if result.status == "failed"}
+
+
+async def test_a_sound_system_passes_and_everything_is_examined(dsns: Mapping[str, str]) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    results = [await run(check) for check in database_checks(dsns)]
+    assert {result.id: result.offenders for result in results if result.status != "ok"} == {}
+    idle = {result.id for result in results if result.examined == 0}
+    assert idle == {"9 stuck", "11 next step"}
+
+
+CORRUPTIONS = [
+    ("1 ledger", "warehouse", "UPDATE stock SET on_hand = on_hand + 1", "t S in w: on hand 9"),
+    ("1 ledger", "warehouse", "UPDATE ledger SET sku = 'T' WHERE delta = 10", "t T in w: on hand nothing"),
+    ("2 reserved", "warehouse", "UPDATE stock SET reserved = 4", "t S in w: reserved 4"),
+    ("2 reserved", "warehouse", "UPDATE allocations SET quantity = 1", "pending holds keep 1"),
+    (
+        "3 bounds",
+        "warehouse",
+        "ALTER TABLE stock DROP CONSTRAINT stock_reserved_within_on_hand; UPDATE stock SET reserved = 9",
+        "t S in w: 9 reserved of 8",
+    ),
+    ("4 oversold", "warehouse", "UPDATE ledger SET delta = 1 WHERE delta = 10", "t S: 2 left, 1 came"),
+    (
+        "5 one end",
+        "warehouse",
+        "INSERT INTO ledger (tenant_id, sku, warehouse_id, delta, reason, document, actor) "
+        f"VALUES ('t', 'S', 'w', -2, 'PICK', '{CONFIRMED}', 'orders')",
+        f"{CONFIRMED} S in w: hold POSTED of 2, picked 2 times, away 4",
+    ),
+    (
+        "5 one end",
+        "warehouse",
+        f"UPDATE fulfilments SET hold_state = 'VOIDED' WHERE order_id = '{CONFIRMED}'",
+        f"{CONFIRMED} S in w: hold not posted",
+    ),
+    ("5 parcels", "warehouse", "DELETE FROM parcels", f"{CONFIRMED} in w: posted without a parcel"),
+    (
+        "5 parcels",
+        "warehouse",
+        f"UPDATE fulfilments SET hold_state = 'PENDING' WHERE order_id = '{CONFIRMED}'",
+        f"{CONFIRMED} in w: a parcel without a posted hold",
+    ),
+    (
+        "6 lines",
+        "orders",
+        f"DELETE FROM order_lines WHERE order_id = '{WAITING}' AND line_number = 2",
+        f"{WAITING}: total 750 of 2 lines, the lines say 500 of 1",
+    ),
+    ("6 lines", "orders", "UPDATE orders SET total_minor = total_minor + 1", f"{CONFIRMED}: total 501"),
+    (
+        "8 keys",
+        "orders",
+        "INSERT INTO request_key (tenant_id, route, request_id, digest, order_id) "
+        f"VALUES ('t', 'place', 'again', '', '{WAITING}')",
+        f"t again: one of 2 keys of order {WAITING}",
+    ),
+    (
+        "8 keys",
+        "orders",
+        f"DELETE FROM orders WHERE order_id = '{REJECTED}'",
+        f"t run/3: names order {REJECTED}, which does not exist",
+    ),
+    (
+        "9 stuck",
+        "orders",
+        f"UPDATE orders SET state = 'PENDING', update_time = now() - '5 min'::interval WHERE order_id = '{REJECTED}'",
+        f"{REJECTED}: PENDING since",
+    ),
+    ("9 deadline", "orders", "DELETE FROM timers", f"{WAITING}: awaits payment until"),
+    (
+        "9 timers",
+        "orders",
+        "UPDATE timers SET due_time = now() - '5 min'::interval",
+        f"PAYMENT_DEADLINE of {WAITING}: due",
+    ),
+    (
+        "9 holds",
+        "warehouse",
+        "UPDATE fulfilments SET expire_time = now() - '5 min'::interval",
+        f"{WAITING}: pending, its deadline was",
+    ),
+    (
+        "11 payments",
+        "orders",
+        "UPDATE payments SET amount_minor = 499",
+        f"{CONFIRMED}: says CAPTURED, payment {PAYMENT}",
+    ),
+    ("11 payments", "orders", "DELETE FROM payments", f"{CONFIRMED}: says CAPTURED, payment none is missing"),
+    (
+        "11 money",
+        "orders",
+        "UPDATE payments SET state = 'REFUNDED'; UPDATE orders SET payment_state = 'REFUNDED' "
+        "WHERE payment_id IS NOT NULL",
+        f"{CONFIRMED}: CONFIRMED with no money",
+    ),
+    (
+        "11 money",
+        "orders",
+        f"UPDATE payments SET order_id = '{CANCELLED}'",
+        f"{CANCELLED}: CANCELLED with CAPTURED money",
+    ),
+    (
+        "11 next step",
+        "orders",
+        "UPDATE payments SET state = 'REFUND_PENDING'",
+        f"{PAYMENT} of order {CONFIRMED}: REFUND_PENDING without a timer",
+    ),
+    (
+        "12 history",
+        "orders",
+        f"DELETE FROM order_transitions WHERE order_id = '{CONFIRMED}' AND version = 2",
+        f"{CONFIRMED}: version 3 CONFIRMED, history of 2 steps",
+    ),
+    (
+        "12 history",
+        "orders",
+        f"UPDATE order_transitions SET from_state = 'EXPIRED' WHERE order_id = '{CONFIRMED}' AND version = 2",
+        "broken in between",
+    ),
+    (
+        "10 states",
+        "warehouse",
+        f"UPDATE fulfilments SET hold_state = 'EXPIRED' WHERE order_id = '{WAITING}'",
+        f"{WAITING}: AWAITING_PAYMENT, but its hold is EXPIRED",
+    ),
+    (
+        "10 states",
+        "warehouse",
+        f"DELETE FROM fulfilments WHERE order_id = '{CONFIRMED}'",
+        f"{CONFIRMED}: CONFIRMED, but the warehouse does not know it",
+    ),
+    (
+        "10 states",
+        "orders",
+        f"DELETE FROM orders WHERE order_id = '{WAITING}'",
+        f"{WAITING}: hold PENDING of an order that does not exist",
+    ),
+    (
+        "10 states",
+        "orders",
+        f"UPDATE orders SET state = 'CANCELLED' WHERE order_id = '{CONFIRMED}'",
+        f"{CONFIRMED}: CANCELLED, but its goods are on their way",
+    ),
+    (
+        "10 quantities",
+        "warehouse",
+        f"UPDATE allocations SET quantity = 4 WHERE order_id = '{WAITING}'",
+        f"{WAITING}: other units are held than were ordered",
+    ),
+    (
+        "16 parcels",
+        "orders",
+        "DELETE FROM order_parcels",
+        f"{CONFIRMED}: orders knows none; the warehouse has {PARCEL} w ALLOCATED",
+    ),
+    (
+        "16 parcels",
+        "warehouse",
+        "UPDATE parcels SET state = 'PACKED'",
+        f"{CONFIRMED}: orders knows {PARCEL} w ALLOCATED; the warehouse has {PARCEL} w PACKED",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "database", "sql", "offender"), CORRUPTIONS)
+async def test_a_corruption_is_caught_and_its_place_named(
+    dsns: Mapping[str, str], check: str, database: str, sql: str, offender: str
+) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    await run_sql(dsns[database], sql)
+    found = await failed(database_checks(dsns))
+    assert check in found, f"only {sorted(found)} failed"
+    assert any(offender in text for text in found[check].offenders), found[check].offenders
+
+
+def test_every_check_of_the_databases_has_a_corruption() -> None:
+    nowhere = {"orders": "", "warehouse": ""}
+    assert {check.id for check in database_checks(nowhere)} == {check for check, *_ in CORRUPTIONS}
+
+
+async def test_a_database_that_is_not_there_is_no_pass(dsns: Mapping[str, str]) -> None:
+    gone = {name: dsn + "_gone" for name, dsn in dsns.items()}
+    assert {(await run(check)).status for check in database_checks(gone)} == {"could not run"}
+
+
+def history_file(folder: Path, **changes: object) -> Path:
+    request = {
+        "buyer_ref": "buyer",
+        "currency_code": "GBP",
+        "lines": [{"sku": "S", "quantity": 1}, {"sku": "S", "quantity": 1}],
+        "ship_to": {"region_code": "GB"},
+        "expected_total": {"currency_code": "GBP", "amount": "5.00"},
+    }
+    entry = {
+        "op": "place",
+        "key": "run/1",
+        "outcome": "ok",
+        "time": 1.0,
+        "request": request,
+        "status": 201,
+        "order_id": CONFIRMED,
+        "reply_sha256": hashlib.sha256(b"answer").hexdigest(),
+    }
+    refused = entry | {
+        "key": "run/5",
+        "outcome": "refused",
+        "status": 409,
+        "order_id": "",
+        "reason": "409 TOTAL_CHANGED",
+    }
+    changed = entry | changes
+    lines = [json.dumps(one) for one in (entry, entry, refused, changed)]
+    path = folder / "history.jsonl"
+    path.write_text("\n".join(lines) + '\n{"op": "place", "cut', "utf-8")
+    return path
+
+
+async def test_a_truthful_history_passes(dsns: Mapping[str, str], tmp_path: Path) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    assert await failed(history_checks(history_file(tmp_path), "t", dsns["orders"])) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "offender"),
+    [
+        ({"key": "run/7"}, "6 acknowledged", f"run/7: order {CONFIRMED} was acknowledged and is not stored"),
+        (
+            {"key": "run/2"},
+            "6 acknowledged",
+            f"run/2: order {CONFIRMED} was acknowledged, {WAITING} is stored",
+        ),
+        (
+            {
+                "key": "run/2",
+                "order_id": WAITING,
+                "request": {
+                    "buyer_ref": "buyer",
+                    "currency_code": "GBP",
+                    "lines": [{"sku": "S", "quantity": 3}],
+                    "ship_to": {"region_code": "FR"},
+                },
+            },
+            "6 acknowledged",
+            f"run/2: order {WAITING} is stored with another lines, region_code",
+        ),
+        (
+            {"key": "run/4", "outcome": "refused", "reason": "409"},
+            "7 refused",
+            f"yet order {CANCELLED} is stored",
+        ),
+        ({"reply_sha256": "other"}, "8 same answer", "run/1: 2 different answers"),
+    ],
+)
+async def test_a_history_that_was_betrayed_is_named(
+    dsns: Mapping[str, str], tmp_path: Path, changes: dict[str, object], check: str, offender: str
+) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    found = await failed(history_checks(history_file(tmp_path, **changes), "t", dsns["orders"]))
+    assert set(found) == {check}
+    assert offender in found[check].offenders[0]

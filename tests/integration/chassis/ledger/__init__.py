@@ -1,0 +1,1 @@
+"""A tiny service's schema, for the tests of the chassis."""

@@ -1,0 +1,112 @@
+"""Getting, listing and history: pages that neither repeat nor lose an order, and nothing of another tenant."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from sampan.orders.v1 import order_service_pb2 as pb
+
+from services.orders.store import reading
+from tests.integration.orders.running import TENANT, Running, refused, request_of, running
+
+pytestmark = pytest.mark.postgres
+
+
+async def pages(orders: Running, **wanted: object) -> list[list[str]]:
+    """All pages of a list, as order ids."""
+    request = pb.ListOrdersRequest(tenant_id=TENANT, **wanted)  # type: ignore[arg-type]
+    found = []
+    while True:
+        reply = await orders.stub.ListOrders(request)
+        found.append([order.order_id for order in reply.orders])
+        if not reply.next_page_token:
+            return found
+        request.page_token = reply.next_page_token
+
+
+async def test_pages_newest_first(dsn: str) -> None:
+    async with running(dsn) as orders:
+        ids = []
+        for turn in range(5):
+            results = await orders.place(*(request_of(buyer_ref=f"b{turn}") for _ in range(5)))
+            ids += [result.order.order_id for result in results]
+        found = await pages(orders, page_size=7)
+        assert [len(page) for page in found] == [7, 7, 7, 4]
+        listed = [order_id for page in found for order_id in page]
+        assert sorted(listed) == sorted(ids)
+        first = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, page_size=100))
+        assert [order.order_id for order in first.orders] == listed
+        times = [(order.create_time.ToNanoseconds(), order.order_id) for order in first.orders]
+        assert times == sorted(times, reverse=True)
+        assert first.orders[0] == await orders.get(first.orders[0])
+        assert await pages(orders, page_size=25) == [listed]
+
+
+async def test_filters(dsn: str) -> None:
+    async with running(dsn) as orders:
+        mine = [(await orders.placed(buyer_ref="me")).order_id for _ in range(3)]
+        await orders.placed(buyer_ref="you")
+        confirmed = (await orders.confirmed(buyer_ref="you")).order_id
+        cancelled = (await orders.cancel(await orders.placed(buyer_ref="me"))).order_id
+        assert await pages(orders, buyer_ref="me", state=pb.ORDER_STATE_PENDING) == [mine[::-1]]
+        assert await pages(orders, buyer_ref="me", page_size=2) == [[cancelled, mine[2]], [mine[1], mine[0]]]
+        assert await pages(orders, state=pb.ORDER_STATE_CONFIRMED) == [[confirmed]]
+        assert await pages(orders, state=pb.ORDER_STATE_CANCELLED) == [[cancelled]]
+        assert await pages(orders, buyer_ref="nobody") == [[]]
+        second = (await orders.get(pb.Order(order_id=mine[1]))).create_time
+        assert await pages(orders, create_time_before=second) == [[mine[0]]]
+        assert (await pages(orders, create_time_from=second))[0][-1] == mine[1]
+
+
+async def test_a_page_of_long_orders_ends_early(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE_LINES_MAX", 5)
+    async with running(dsn) as orders:
+        for _ in range(5):
+            await orders.placed()
+        assert [len(page) for page in await pages(orders, page_size=4)] == [2, 2, 1]
+
+
+async def test_bad_requests(dsn: str) -> None:
+    async with running(dsn) as orders:
+        for _ in range(3):
+            await orders.placed()
+        reply = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, page_size=1))
+        bad = [
+            ("PAGE_TOKEN_MISMATCH", {"page_token": reply.next_page_token, "buyer_ref": "x"}),
+            ("PAGE_TOKEN_INVALID", {"page_token": "rubbish"}),
+            ("FIELD_INVALID", {"page_size": -1}),
+            ("FIELD_INVALID", {"state": 99}),
+            ("FIELD_INVALID", {"buyer_ref": "x" * 129}),
+            ("FIELD_INVALID", {"create_time_from": Timestamp(seconds=-1)}),
+        ]
+        for reason, changed in bad:
+            with refused("INVALID_ARGUMENT", reason):
+                await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, **changed))  # type: ignore[arg-type]
+        with refused("INVALID_ARGUMENT", "PAGE_TOKEN_MISMATCH"):
+            await orders.stub.ListOrders(
+                pb.ListOrdersRequest(tenant_id="other", page_token=reply.next_page_token)
+            )
+
+
+async def test_nothing_of_another_tenant(dsn: str) -> None:
+    async with running(dsn) as orders:
+        order = await orders.placed()
+        with refused("NOT_FOUND", "ORDER_NOT_FOUND"):
+            await orders.get(order, tenant_id="other")
+        with refused("NOT_FOUND", "ORDER_NOT_FOUND"):
+            await orders.stub.GetOrderHistory(
+                pb.GetOrderHistoryRequest(tenant_id="other", order_id=order.order_id)
+            )
+        with refused("NOT_FOUND", "ORDER_NOT_FOUND"):
+            await orders.stub.PayOrder(
+                pb.PayOrderRequest(
+                    tenant_id="other",
+                    order_id=order.order_id,
+                    request_id="r",
+                    payment_token="card_authorised",
+                )
+            )
+        reply = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id="other"))
+        assert not reply.orders
+        for order_id, reason in (("", "FIELD_REQUIRED"), ("x", "ORDER_NOT_FOUND")):
+            code = "INVALID_ARGUMENT" if reason == "FIELD_REQUIRED" else "NOT_FOUND"
+            with refused(code, reason):
+                await orders.get(pb.Order(order_id=order_id))
