@@ -1,5 +1,6 @@
 """Reads a topic once from its beginning, a partition at a time, and keeps one number per aggregate."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from services.chassis.envelope import EnvelopeError, decode_record
 
 FETCH_BYTES_MAX = 8 * 1024 * 1024
 RECORDS_MAX = 5_000
-POLL_TIMEOUT_MS = 1_000
-SILENT_POLLS_MAX = 30
+POLL_TIMEOUT_MS = 100
+SILENT_POLLS_MAX = 300
+COORDINATOR_ATTEMPTS_MAX = 40
+COORDINATOR_PAUSE_S = 0.5
 
 
 @dataclass(slots=True)
@@ -112,11 +115,11 @@ class Topics:
 
     async def partitions(self, topic: str) -> list[TopicPartition]:
         """The partitions of a topic; raises BrokerUnreachable where there is none."""
-        if topic not in await self._consumer.topics():
+        (described,) = await self._admin.describe_topics([topic])
+        parts = sorted(partition["partition"] for partition in described["partitions"])
+        if not parts:
             raise BrokerUnreachable(f"there is no topic {topic}")
-        return [
-            TopicPartition(topic, part) for part in sorted(self._consumer.partitions_for_topic(topic) or ())
-        ]
+        return [TopicPartition(topic, part) for part in parts]
 
     async def ends(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record of each partition."""
@@ -124,8 +127,16 @@ class Topics:
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """What a group last told Kafka, for lag tools."""
-        offsets = await self._admin.list_consumer_group_offsets(group)
-        return {partition: meta.offset for partition, meta in offsets.items()}
+        for _ in range(COORDINATOR_ATTEMPTS_MAX):
+            try:
+                offsets = await self._admin.list_consumer_group_offsets(group)
+                return {partition: meta.offset for partition, meta in offsets.items()}
+            except KafkaError as error:
+                # The first question after a broker's start makes it create its own topic of offsets.
+                if not error.retriable:
+                    raise
+            await asyncio.sleep(COORDINATOR_PAUSE_S)
+        raise BrokerUnreachable(f"no coordinator for group {group}")
 
     async def scan(self, partition: TopicPartition, *, gapless: bool) -> PartitionScan:
         """Reads a partition from its first record to its present end."""

@@ -9,7 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 from urllib.parse import urlsplit
+
+from deploy.replay.workers import run_together
 
 RETRIED = frozenset({429, 503})
 RETRY_PAUSE_S = 0.05
@@ -33,8 +37,8 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transport does not derive from asyncio.Transport, but is one.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
@@ -121,9 +125,7 @@ async def send_all(base_url: str, requests: Sequence[bytes], concurrency: int) -
     waiting = iter(requests)
     load.started = time.perf_counter()
     try:
-        async with asyncio.TaskGroup() as group:
-            for connection in connections:
-                group.create_task(_work(connection, waiting, load))
+        await run_together([partial(_work, connection, waiting, load) for connection in connections])
     finally:
         load.ended = time.perf_counter()
         for connection in connections:

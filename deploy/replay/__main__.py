@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import uvloop
 from rich.console import Console
 
+from deploy.audit.__main__ import main as audit
 from deploy.replay import account, following, placing, prepare
 from deploy.replay.catalogue import Naming, items_of, parcels_needed
 from deploy.replay.client import Api, PatienceEnded
@@ -96,7 +97,11 @@ def main(arguments: Sequence[str]) -> int:
         settings.json_path.parent.mkdir(parents=True, exist_ok=True)
         document = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
         settings.json_path.write_text(document + "\n", "utf-8")
-    return EXIT_HOLDS if report.holds else EXIT_DOES_NOT_HOLD
+    code = EXIT_HOLDS if report.holds else EXIT_DOES_NOT_HOLD
+    if settings.audits:
+        print(f"replay: auditing, with the history {settings.history_path}", file=sys.stderr)
+        code = code or audit(["--history", str(settings.history_path)])
+    return code
 
 
 async def _decision_seconds(api: Api, placed: placing.Placed) -> list[float]:

@@ -12,6 +12,7 @@ from deploy.replay.catalogue import Naming
 from deploy.replay.client import Api, Reply
 from deploy.replay.countries import SITES
 from deploy.replay.progress import Bar
+from deploy.replay.workers import run_together
 
 PARCELS_PER_CALL = 500
 ORDERS_PER_PAGE = 200
@@ -108,9 +109,7 @@ async def decision_times(api: Api, order_ids: Sequence[str]) -> list[float]:
                 first, second = (datetime.fromisoformat(one.time) for one in history.transitions[:2])
                 seconds.append((second - first).total_seconds())
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(HISTORIES_IN_FLIGHT):
-            group.create_task(work())
+    await run_together([work] * HISTORIES_IN_FLIGHT)
     return seconds
 
 

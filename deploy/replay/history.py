@@ -35,17 +35,16 @@ class Entry(msgspec.Struct, omit_defaults=True):
 
 
 class History:
-    """Appends entries to a file; without a path it keeps nothing."""
+    """Appends entries to a file."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
         self._encoder = msgspec.json.Encoder()
 
     def __enter__(self) -> "History":
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab")
         return self
 
     def __exit__(
@@ -68,7 +67,7 @@ class History:
     ) -> None:
         """Records a placement."""
         if self._file is None:
-            return
+            raise RuntimeError("the history is not open")
         entry = Entry(
             op="place",
             key=key,

@@ -1,6 +1,5 @@
 """Places every order through POST /v1/orders at full speed and keeps what the API said about each."""
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from deploy.replay.client import Api, PatienceEnded
 from deploy.replay.history import History, Outcome
 from deploy.replay.progress import Bar
 from deploy.replay.retail import SaleOrder
+from deploy.replay.workers import run_together
 
 
 @dataclass(slots=True)
@@ -57,9 +57,7 @@ async def place_all(
                 placements[index] = await place(api, naming, orders[index], history)
                 bar.advance()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(orders))):
-                group.create_task(work())
+        await run_together([work] * min(concurrency, len(orders)))
     return Placed(placements, time.perf_counter() - started)
 
 

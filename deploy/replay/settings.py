@@ -43,15 +43,14 @@ class ReplaySettings:
     repeat_every: int
     """Every n-th order is posted a second time to see that its answer is the same; 0 for none."""
     json_path: Path | None
-    history_path: Path | None
+    history_path: Path
+    audits: bool
+    """Whether an audit of the databases and topics ends the replay."""
 
 
 def target_of(environment: Mapping[str, str]) -> Target:
     """The local stack's API, or the one of SAMPAN_URL and SAMPAN_API_KEY. Raises SettingsError."""
-    try:
-        stack = StackSettings.from_environment(environment)
-    except StackError as error:
-        raise SettingsError(str(error)) from error
+    stack = _stack(environment)
     base_url = environment.get("SAMPAN_URL", stack.gateway_url).rstrip("/")
     api_key = environment.get("SAMPAN_API_KEY", "")
     if not api_key:
@@ -64,18 +63,23 @@ def parse(arguments: Sequence[str]) -> ReplaySettings:
     """Reads the command line; argparse ends the process on a fault, SettingsError is for the rest."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.replay",
-        description="Replay a file in the Online Retail format through the API.",
+        description="Replay a file in the Online Retail format through the API, account for every row, audit.",
     )
     add = parser.add_argument
     add("file", nargs="?", default=os.environ.get("FILE", ""), help=".csv, .csv.gz or .csv.xz")
     add("--orders", type=_count, default=None, help="only the first n invoices")
-    add("--run", default="", help="name of the run; a known one is resumed, nothing is doubled")
+    add(
+        "--run",
+        default=os.environ.get("RUN", ""),
+        help="name of the run; a known one is resumed, not doubled",
+    )
     add("--concurrency", type=_count, default=64, help="orders in flight (default 64)")
     add("--until", choices=("delivered", "confirmed"), default="delivered")
     add("--patience", type=float, default=300.0, help="seconds before something is given up")
     add("--repeat-every", type=int, default=100, help="post every n-th order twice; 0 for none")
     add("--json", type=Path, default=None, help="where to write the report as JSON")
-    add("--history", type=Path, default=None, help="where to append the operations as JSON lines")
+    add("--history", type=Path, default=None, help="where to append the operations (default: local folder)")
+    add("--no-audit", action="store_true", help="leave out the audit at the end")
     given = parser.parse_args(arguments)
     if not given.file:
         raise SettingsError("which file? make replay FILE=online_retail.csv.xz [ORDERS=n]")
@@ -92,8 +96,16 @@ def parse(arguments: Sequence[str]) -> ReplaySettings:
         patience_s=given.patience,
         repeat_every=given.repeat_every,
         json_path=given.json,
-        history_path=given.history,
+        history_path=given.history or _stack(os.environ).folder / "replay" / f"{run}.jsonl",
+        audits=not given.no_audit,
     )
+
+
+def _stack(environment: Mapping[str, str]) -> StackSettings:
+    try:
+        return StackSettings.from_environment(environment)
+    except StackError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _operator_key(keys_file: Path) -> str:

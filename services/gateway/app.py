@@ -133,6 +133,7 @@ class Edge:
                 has_body=route.body is not None,
                 keep_wrapper=route.keep_wrapper,
                 references=route.references,
+                in_path=route.path_names,
             )
             return problem_reply(problem, call)
         except Exception:

@@ -206,9 +206,9 @@ _NOBODY = Caller("", "storefront")
 
 
 def _too_large(bytes_max: int) -> Problem:
-    return Problem(
-        "BODY_TOO_LARGE", f"the body has more than {bytes_max} bytes", headers={"connection": "close"}
-    )
+    # The connection stays open: what is still to come is thrown away by the server, so that a client that sends
+    # on without listening gets to read this answer instead of a reset.
+    return Problem("BODY_TOO_LARGE", f"the body has more than {bytes_max} bytes")
 
 
 def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -5,7 +5,7 @@ where a value of the request is at fault, `errors` with its JSON pointer, parame
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -242,10 +242,16 @@ def pointer_of(path: str) -> str:
 
 
 def problem_of(
-    error: DomainError, *, has_body: bool, keep_wrapper: bool, references: frozenset[str]
+    error: DomainError,
+    *,
+    has_body: bool,
+    keep_wrapper: bool,
+    references: frozenset[str],
+    in_path: Collection[str] = (),
 ) -> Problem:
     """The problem for a service's refusal.
 
+    `in_path` are the names of ids in the route's path: they are no part of its body.
     `references` are the NOT_FOUND reasons that speak of something named in the body: those are 422, since the
     path itself was found.
     """
@@ -259,7 +265,7 @@ def problem_of(
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning)
     metadata = {name: value for name, value in error.metadata.items() if name != "field"}
-    places = (_place(error, reason, has_body, keep_wrapper),) if error.field else ()
+    places = (_place(error, reason, has_body, keep_wrapper, in_path),) if error.field else ()
     return Problem(
         reason,
         error.message,
@@ -270,13 +276,15 @@ def problem_of(
     )
 
 
-def _place(error: DomainError, reason: str, has_body: bool, keep_wrapper: bool) -> Place:
+def _place(
+    error: DomainError, reason: str, has_body: bool, keep_wrapper: bool, in_path: Collection[str]
+) -> Place:
     path = error.field or ""
     if not keep_wrapper:
         path = _WRAPPERS.sub("", path)
     if path in _HEADER_FIELDS:
         return Place("header", _HEADER_FIELDS[path], reason, error.message)
-    if has_body:
+    if has_body and path not in in_path:
         return Place("pointer", pointer_of(path), reason, error.message)
     return Place("parameter", path, reason, error.message)
 

@@ -46,6 +46,10 @@ PROVIDER_CALLS = metrics.Kept(
     Counter("orders_payment_provider_calls_total", "Calls to the payment provider.", ["call", "outcome"]),
     children_max=64,
 )
+CONTRADICTIONS = Counter(
+    "orders_payment_contradictions_total",
+    "Answers of the payment provider that the payment's state rules out.",
+)
 
 WAITING = [state for state in OrderState if state not in FINAL]
 

@@ -157,8 +157,8 @@ def datetime_of(message: Timestamp, field: str) -> datetime:
 
 
 def timestamp(moment: datetime) -> Timestamp:
-    """A time to be told."""
-    return Timestamp(seconds=int(moment.timestamp() // 1), nanos=moment.microsecond * 1_000)
+    """A time to be told. A float holds whole seconds exactly, but not with their fraction."""
+    return Timestamp(seconds=int(moment.replace(microsecond=0).timestamp()), nanos=moment.microsecond * 1_000)
 
 
 def order_message(view: OrderView) -> pb.Order:

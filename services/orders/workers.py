@@ -79,12 +79,21 @@ async def work_off(desk: Desk, policy: PaymentPolicy, kind: TimerKind, *, limit:
 
     async def take(timer: DueTimer) -> None:
         async with room:
-            if not await step(desk, policy, timer.subject_id):
+            try:
+                done = await step(desk, policy, timer.subject_id)
+            except DomainError as error:
+                if error.retryable:
+                    raise
+                _note_contradiction(error, timer.subject_id)
+                done = False
+            if not done:
                 await _defer(desk, kind, timer)
 
-    async with asyncio.TaskGroup() as group:
-        for timer in due:
-            group.create_task(take(timer))
+    results = await asyncio.gather(*map(take, due), return_exceptions=True)
+    for failure in results:
+        # Those that failed fall due again when their lease ends; the others are done.
+        if failure is not None:
+            raise failure
     return len(due)
 
 
@@ -92,13 +101,19 @@ async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: 
     """Plays the sandbox provider's part: gives its late answers, as a webhook would."""
 
     async def notify(notification: Notification) -> None:
-        with trace.span("orders.payment_notification"):
-            await paying.settle(
-                desk,
-                notification.payment_id,
-                notification.answer,
-                notification_id=notification.notification_id,
-            )
+        try:
+            with trace.span("orders.payment_notification"):
+                await paying.settle(
+                    desk,
+                    notification.payment_id,
+                    notification.answer,
+                    notification_id=notification.notification_id,
+                )
+        except DomainError as error:
+            if error.retryable:
+                raise
+            # It would be refused again however often it came.
+            _note_contradiction(error, notification.payment_id)
 
     return await sandbox.deliver(notify, limit=limit)
 
@@ -119,6 +134,12 @@ _STEPS: dict[TimerKind, Step] = {
     TimerKind.REFUND: paying.refund_payment,
 }
 PAYMENT_KINDS = tuple(_STEPS)
+
+
+def _note_contradiction(error: DomainError, payment_id: UUID) -> None:
+    """One payment that cannot go on must not stop the others; an alarm watches the counter."""
+    measures.CONTRADICTIONS.inc()
+    _log.error("a payment contradicts its state", payment_id=str(payment_id), reason=str(error))
 
 
 async def _defer(desk: Desk, kind: TimerKind, timer: DueTimer) -> None:

@@ -15,7 +15,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.cli import ParkedQuery
 from services.chassis.consumer import Consumer, Handler
 from services.chassis.crash import crash_point
-from services.chassis.lifecycle import Runtime
+from services.chassis.lifecycle import CannotStart, Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
@@ -56,7 +56,10 @@ async def serve(settings: WarehouseSettings) -> None:
         runtime.on_close("database", database.close)
         runtime.add_ready_check("database", database.ping)
         async with database.connection() as connection:
-            await migrations.check_at_head(connection, NAME)
+            try:
+                await migrations.check_at_head(connection, NAME)
+            except migrations.SchemaNotAtHead as error:
+                raise CannotStart(str(error)) from None
 
         relay = OutboxRelay(
             dsn=settings.dsn,

@@ -6,6 +6,7 @@ says   sampan.warehouse.fulfilments.v1     key order_id, kept 7 days: what becam
        sampan.warehouse.warehouses.v1      key tenant_id/warehouse_id, compacted: the warehouses
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -39,6 +40,7 @@ from services.warehouse.domain.holds import (
 )
 from services.warehouse.domain.stock import SkuStock
 from services.warehouse.domain.warehouses import Warehouse
+from services.warehouse.errors import FieldInvalid, FieldRequired
 
 SOURCE = "/sampan/warehouse"
 GROUP = "warehouse.orders"
@@ -50,6 +52,8 @@ SNAPSHOT_TOPICS = (AVAILABILITY_TOPIC, WAREHOUSES_TOPIC)
 
 _AVAILABILITY_SNAPSHOT = pb.AvailabilitySnapshot.DESCRIPTOR.full_name
 _WAREHOUSE_SNAPSHOT = pb.WarehouseSnapshot.DESCRIPTOR.full_name
+
+_CANONICAL_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Apply = Callable[[Connection, Sequence[Command]], Awaitable[Changes]]
 """`commands.holds.Holds.apply`."""
@@ -79,9 +83,17 @@ def handler(apply: Apply) -> Callable[[Connection, Sequence[Event]], Awaitable[N
 
 
 def command_of(event: Event) -> Command | None:
-    """What an order event asks for; None for one that asks nothing of the warehouse."""
+    """What an order event asks for; None for one that asks nothing of the warehouse. A faulty one raises."""
     read = _COMMANDS.get(event.type)
-    return read(event) if read is not None else None
+    if read is None:
+        return None
+    command = read(event)
+    if not _CANONICAL_UUID.fullmatch(command.order_id):
+        # Another spelling of an id would be a new order here and a known one in the database.
+        raise FieldInvalid("order_id", "a UUID in lower case")
+    if not command.tenant_id:
+        raise FieldRequired("tenant_id")
+    return command
 
 
 def _reserve(event: Event) -> Reserve:

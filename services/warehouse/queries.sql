@@ -68,16 +68,24 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::te
            rejection, shortages)
 ON CONFLICT (order_id) DO NOTHING;
 
--- name: update_fulfilments
--- Writes changed fulfilments, whose rows are locked.
+-- name: move_fulfilments
+-- Writes the new states and versions of fulfilments, whose rows are locked.
 UPDATE fulfilments f
-SET hold_state = u.hold_state, version = u.version, merchant_id = u.merchant_id, region_code = u.region_code,
-    lines = u.lines::jsonb, sourcing = u.sourcing, rejection = u.rejection, shortages = u.shortages::jsonb,
-    update_time = now()
-FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[])
-     AS u (order_id, hold_state, version, merchant_id, region_code, lines, sourcing, rejection, shortages)
+SET hold_state = u.hold_state, version = u.version, update_time = now()
+FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS u (order_id, hold_state, version)
 WHERE f.order_id = u.order_id;
+
+-- name: rewrite_fulfilments
+-- Writes all of some fulfilments, whose rows are locked.
+UPDATE fulfilments f
+SET merchant_id = u.merchant_id, hold_state = u.hold_state, version = u.version, region_code = u.region_code,
+    expire_time = u.expire_time, lines = u.lines::jsonb, sourcing = u.sourcing, rejection = u.rejection,
+    shortages = u.shortages::jsonb, update_time = now()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],
+            $8::text[], $9::text[], $10::text[], $11::text[])
+     AS u (order_id, tenant_id, merchant_id, hold_state, version, region_code, expire_time, lines, sourcing,
+           rejection, shortages)
+WHERE f.order_id = u.order_id AND f.tenant_id = u.tenant_id;
 
 -- name: delete_allocations
 -- Forgets where some orders' units came from, before they are reserved anew.

@@ -1,6 +1,5 @@
 """Values as protobuf messages, for replies and for events."""
 
-import calendar
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +16,8 @@ from services.warehouse.domain.stock import LedgerReason
 from services.warehouse.domain.warehouses import Warehouse, WarehouseKind
 from services.warehouse.store.stock import LedgerRow, StockRow
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 HOLD_STATES = {state: hold_pb.HoldState.Value(f"HOLD_STATE_{state}") for state in HoldState}
 REJECTIONS = {reason: hold_pb.RejectionReason.Value(f"REJECTION_REASON_{reason}") for reason in Rejection}
 PARCEL_STATES = {state: parcel_pb.ParcelState.Value(f"PARCEL_STATE_{state}") for state in ParcelState}
@@ -25,11 +26,12 @@ WAREHOUSE_KINDS = {kind: warehouse_pb.WarehouseKind.Value(f"WAREHOUSE_KIND_{kind
 
 
 def set_time(timestamp: Timestamp, moment: datetime | None) -> None:
-    """Writes a time of the database, which is always UTC; None leaves the field unset."""
+    """Writes a time, to the microsecond; None leaves the field unset."""
     if moment is not None:
         # Several times as fast as Timestamp.FromDatetime.
-        timestamp.seconds = calendar.timegm(moment.utctimetuple())
-        timestamp.nanos = moment.microsecond * 1000
+        since = moment - _EPOCH
+        timestamp.seconds = since.days * 86_400 + since.seconds
+        timestamp.nanos = since.microseconds * 1_000
 
 
 def moment_of(timestamp: Timestamp) -> datetime:

@@ -123,6 +123,27 @@ class BatchProcessor:
         ]
         if not items:
             return
+        error = await self._attempt(items)
+        if error is None:
+            return
+        # Outside of the handler of the exception: else every halving would chain one more traceback to it.
+        if len(items) > 1:
+            middle = len(items) // 2
+            await self.process(items[:middle])
+            await self.process(items[middle:])
+            return
+        _log.error(
+            "event parked",
+            group=self._group,
+            topic=items[0].place.topic,
+            partition=items[0].place.partition,
+            offset=items[0].record.offset,
+            exc_info=error,
+        )
+        await self._commit(items, failure=f"{type(error).__name__}: {error}")
+
+    async def _attempt(self, items: Sequence[Item]) -> Exception | None:
+        """Commits the items, or returns what speaks for trying with fewer of them."""
         try:
             await self._commit(items)
         except Fenced:
@@ -130,21 +151,8 @@ class BatchProcessor:
         except Exception as error:
             if is_transient(error) and not (is_timeout(error) and len(items) > 1):
                 raise
-            if len(items) > 1:
-                middle = len(items) // 2
-                await self.process(items[:middle])
-                await self.process(items[middle:])
-                return
-            detail = f"{type(error).__name__}: {error}"
-            _log.error(
-                "event parked",
-                group=self._group,
-                topic=items[0].place.topic,
-                partition=items[0].place.partition,
-                offset=items[0].record.offset,
-                exc_info=error,
-            )
-            await self._commit(items, failure=detail)
+            return error
+        return None
 
     async def _commit(self, items: Sequence[Item], *, failure: str | None = None) -> None:
         positions = self.positions

@@ -23,6 +23,8 @@ from services.chassis.consumer.sweep import AppliedSweep
 from services.chassis.pg import Connection, Database, is_transient
 from services.chassis.queries import load_queries
 
+# Raised for a position that Kafka does not know (ours come from the database) or does not have any more.
+WITHOUT_POSITION = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 RETRY_S_MIN = 0.1
 RETRY_S_MAX = 5.0
 REBALANCE_TIMEOUT_MS = 30_000
@@ -205,8 +207,9 @@ class Consumer:
                 await self._take_positions(client)
             try:
                 fetched = await self._fetch(client, self._poll_ms)
-            except OffsetOutOfRangeError:
-                self._reposition(client)
+            except WITHOUT_POSITION:
+                if not self._awaiting_position:
+                    self._reposition(client)
                 continue
             items = [
                 item
@@ -236,6 +239,7 @@ class Consumer:
         delay_s = RETRY_S_MIN
         try:
             while True:
+                before = dict(self._processor.positions)
                 try:
                     await self._processor.process(items)
                     break
@@ -247,6 +251,8 @@ class Consumer:
                 except Exception as error:
                     if not is_transient(error):
                         raise
+                    if before != self._processor.positions:
+                        delay_s = RETRY_S_MIN
                     _log.warning(
                         "batch waits for a dependency", group=self.group, error=repr(error), delay_s=delay_s
                     )
@@ -275,7 +281,7 @@ class Consumer:
                 if self._stopping.is_set() or self._revoking.is_set():
                     return False
                 # Returns at once: nothing can be fetched while all is paused.
-                with contextlib.suppress(OffsetOutOfRangeError):
+                with contextlib.suppress(*WITHOUT_POSITION):
                     await self._fetch(client, 0)
                 await self._wait_for_stop(min(0.25, left_s))
             return not (self._stopping.is_set() or self._revoking.is_set())

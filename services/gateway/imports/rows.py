@@ -128,9 +128,9 @@ class CsvDecoder:
             yield from self._take(line)
 
     def finish(self) -> Iterable[Decoded]:
-        """Faults for what an unclosed quote swallowed: its first line is at fault, the others are read anew."""
+        """The fault of a quote that was never closed, and the rows that it swallowed."""
         while self._open:
-            yield from self._give_up()
+            yield from self._give_up("a quote is opened and not closed")
 
     def _take(self, line: Line) -> Iterable[Decoded]:
         if line.content is None:
@@ -155,12 +155,10 @@ class CsvDecoder:
         try:
             cells = next(csv.reader((text,), strict=True))
         except csv.Error as error:
-            if str(error) == UNTERMINATED:
-                if self._open_bytes > self._record_bytes_max or len(self._open) >= RECORD_LINES_MAX:
-                    yield from self._give_up()
+            is_open = str(error) == UNTERMINATED
+            if is_open and self._open_bytes <= self._record_bytes_max and len(self._open) < RECORD_LINES_MAX:
                 return
-            self._close()
-            yield RowFault(first, "", "BODY_MALFORMED", str(error))
+            yield from self._give_up("a quote is opened and not closed" if is_open else str(error))
             return
         self._close()
         if self._build is None:
@@ -168,10 +166,11 @@ class CsvDecoder:
             return
         yield self._build.row(first, cells)
 
-    def _give_up(self) -> Iterable[Decoded]:
+    def _give_up(self, message: str) -> Iterable[Decoded]:
+        """Only the first line is at fault: what an open quote of it swallowed is read anew."""
         lines = self._open
         self._close()
-        yield RowFault(lines[0].number, "", "BODY_MALFORMED", "a quote is opened and not closed")
+        yield RowFault(lines[0].number, "", "BODY_MALFORMED", message)
         for line in lines[1:]:
             yield from self._take(line)
 

@@ -164,9 +164,10 @@ class ProductImport:
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", "the catalog ended the import early")
             else:
                 raise TimeoutError
-        except asyncio.InvalidStateError:
-            # The stream has failed in the meantime; its status says why.
-            await answers
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError, grpc.aio.UsageError):
+            # The stream has failed in the meantime; what was read from it last says why.
+            async with asyncio.timeout(self._chunk_deadline_s):
+                await answers
             raise
         finally:
             waiting.cancel()

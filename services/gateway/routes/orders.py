@@ -278,7 +278,7 @@ class Orders(Resource):
                 "orders",
                 "Pay an order",
                 body=PayOrder,
-                body_example={"payment_token": "tok_ok"},
+                body_example={"payment_token": "card_authorised"},
                 answer=Order,
                 answer_headers=etag,
                 idempotency_key="required",

@@ -22,7 +22,11 @@ LAG_BUCKETS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 
 _log = log.get(__name__)
 _DECISIONS = metrics.Kept(
-    Counter("warehouse_decisions_total", "Commands decided, by kind and outcome.", ["command", "outcome"]),
+    Counter(
+        "warehouse_decisions_total",
+        "Commands decided, by kind and outcome; a transaction that is repeated counts again.",
+        ["command", "outcome"],
+    ),
     children_max=64,
 )
 _BATCH = Histogram(

@@ -27,7 +27,10 @@ ADJUST = "stock.adjust"
 
 
 class Movement(NamedTuple):
-    """Goods that came in or a correction; `units` are signed, in the order of the request's lines."""
+    """Goods that came in or a correction: signed units, each SKU once.
+
+    `first_lines` says for each of them which of the request's lines named it first, for errors.
+    """
 
     tenant_id: str
     route: str
@@ -38,6 +41,7 @@ class Movement(NamedTuple):
     reason: LedgerReason
     actor: str
     units: tuple[tuple[str, int], ...]
+    first_lines: tuple[int, ...]
 
     def digest(self) -> bytes:
         """Stands for the content: everything but who and by which id."""
@@ -116,12 +120,12 @@ async def _lock(connection: Connection, movement: Movement) -> dict[str, SkuStoc
         await stock_store.add_owners(connection, movement.tenant_id, skus, movement.merchant_id)
     locked = await working_set.lock_stock(connection, [(movement.tenant_id, sku) for sku in skus])
     stocks = {stock.sku: stock for stock in locked}
-    for index, (sku, _) in enumerate(movement.units):
+    for line, (sku, _) in zip(movement.first_lines, movement.units, strict=True):
         stock = stocks.get(sku)
         if stock is None:
-            raise StockInsufficient(sku, 0, f"lines[{index}].quantity")
+            raise StockInsufficient(sku, 0, f"lines[{line}].quantity")
         if stock.merchant_id != movement.merchant_id:
-            raise StockOwnerMismatch(sku, f"lines[{index}].sku")
+            raise StockOwnerMismatch(sku, f"lines[{line}].sku")
     return stocks
 
 
@@ -129,13 +133,13 @@ async def _write(connection: Connection, movement: Movement, stocks: dict[str, S
     """Adds the units to the levels, refusing what would leave less than is reserved, and writes them."""
     warehouse_id = movement.warehouse_id
     new: dict[str, StockLevel] = {}
-    for index, (sku, units) in enumerate(movement.units):
+    for line, (sku, units) in zip(movement.first_lines, movement.units, strict=True):
         levels = stocks[sku].levels
         level = levels.get(warehouse_id)
         if level is None:
             level = levels[warehouse_id] = new[sku] = StockLevel(warehouse_id, 0, 0, 0)
         if level.available + units < 0:
-            raise StockInsufficient(sku, level.available, f"lines[{index}].quantity")
+            raise StockInsufficient(sku, level.available, f"lines[{line}].quantity")
         level.on_hand += units
         if not level.changed:
             level.changed, level.version = True, level.version + 1

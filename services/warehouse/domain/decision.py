@@ -75,6 +75,8 @@ class Changes:
     stock: StockBook
     created: dict[str, Fulfilment] = field(default_factory=dict)
     updated: dict[str, Fulfilment] = field(default_factory=dict)
+    # Those of which more has changed than state and version.
+    rewritten: set[str] = field(default_factory=set)
     reallocated: dict[str, Fulfilment] = field(default_factory=dict)
     opened: list[NewParcel] = field(default_factory=list)
     intercepted: list[str] = field(default_factory=list)
@@ -286,10 +288,12 @@ class _Batch:
         fulfilment.allocations = plan.allocations
         fulfilment.sourcing = plan.reason
         self.changes.reallocated[fulfilment.order_id] = fulfilment
+        self.changes.rewritten.add(fulfilment.order_id)
 
     def _reject(self, fulfilment: Fulfilment, refusal: Refusal, command: Command) -> None:
         fulfilment.rejection = refusal.reason
         fulfilment.shortages = refusal.shortages
+        self.changes.rewritten.add(fulfilment.order_id)
         self._say(StockRejected, fulfilment, command, reason=refusal.reason, shortages=refusal.shortages)
 
     def _say(

@@ -118,9 +118,13 @@ def _movement(
     request: pb.ReceiveStockRequest | pb.AdjustStockRequest, route: str, reason: LedgerReason
 ) -> Movement:
     units: dict[str, int] = {}
+    first_lines: list[int] = []
     for index, line in enumerate(request.lines):
         sku = contract.sku(f"lines[{index}].sku", line.sku)
-        units[sku] = units.get(sku, 0) + line.quantity
+        if sku not in units:
+            units[sku] = 0
+            first_lines.append(index)
+        units[sku] += line.quantity
     if not request.actor:
         raise FieldRequired("actor")
     return Movement(
@@ -133,6 +137,7 @@ def _movement(
         reason,
         contract.text("actor", request.actor, ACTOR_CHARS_MAX),
         tuple(units.items()),
+        tuple(first_lines),
     )
 
 

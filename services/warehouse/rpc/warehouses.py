@@ -11,7 +11,7 @@ from services.chassis.rpc import money
 from services.warehouse import wire
 from services.warehouse.commands.warehouses import Warehouses
 from services.warehouse.domain.warehouses import ServedCountry, WarehouseContent
-from services.warehouse.errors import FieldInvalid, FieldRequired
+from services.warehouse.errors import FieldInvalid, FieldRequired, TooManyItems
 from services.warehouse.rpc import contract
 from services.warehouse.rpc.contract import Context
 
@@ -33,13 +33,13 @@ class WarehouseService(pb_grpc.WarehouseServiceServicer):
     async def CreateWarehouse(self, request: pb.CreateWarehouseRequest, context: Context) -> pb.Warehouse:
         """Creates a warehouse."""
         with contract.reasons():
-            tenant_id, content = contract.tenant(request.tenant_id), _content(request.warehouse)
+            tenant_id, content = contract.tenant(request.tenant_id), _content(request)
             return wire.warehouse_message(await self._warehouses.create(tenant_id, content))
 
     async def UpdateWarehouse(self, request: pb.UpdateWarehouseRequest, context: Context) -> pb.Warehouse:
         """Replaces a warehouse's content."""
         with contract.reasons():
-            tenant_id, content = contract.tenant(request.tenant_id), _content(request.warehouse)
+            tenant_id, content = contract.tenant(request.tenant_id), _content(request)
             if not request.warehouse.etag:
                 raise FieldRequired("warehouse.etag")
             stored = await self._warehouses.replace(tenant_id, content, request.warehouse.etag)
@@ -71,7 +71,13 @@ class WarehouseService(pb_grpc.WarehouseServiceServicer):
         )
 
 
-def _content(message: pb.Warehouse) -> WarehouseContent:
+def _content(request: pb.CreateWarehouseRequest | pb.UpdateWarehouseRequest) -> WarehouseContent:
+    if not request.HasField("warehouse"):
+        raise FieldRequired("warehouse")
+    message = request.warehouse
+    warehouse_id = contract.slug("warehouse.warehouse_id", message.warehouse_id)
+    display_name = contract.text("warehouse.display_name", message.display_name, NAME_CHARS_MAX)
+    region_code = contract.region("warehouse.region_code", message.region_code)
     if not _CELL.fullmatch(message.cell):
         raise FieldInvalid("warehouse.cell", "1 to 16 of A-Z, 0-9 and -")
     if message.kind not in _KINDS:
@@ -79,14 +85,14 @@ def _content(message: pb.Warehouse) -> WarehouseContent:
     if not 0 <= message.priority <= PRIORITY_MAX:
         raise FieldInvalid("warehouse.priority", f"0 to {PRIORITY_MAX}")
     if len(message.served_countries) > COUNTRIES_MAX:
-        raise FieldInvalid("warehouse.served_countries", f"at most {COUNTRIES_MAX}")
+        raise TooManyItems("warehouse.served_countries", COUNTRIES_MAX)
     served = tuple([_served(index, country) for index, country in enumerate(message.served_countries)])
     if len({country.region_code for country in served}) != len(served):
         raise FieldInvalid("warehouse.served_countries", "each country once")
     return WarehouseContent(
-        contract.slug("warehouse.warehouse_id", message.warehouse_id),
-        contract.text("warehouse.display_name", message.display_name, NAME_CHARS_MAX),
-        contract.region("warehouse.region_code", message.region_code),
+        warehouse_id,
+        display_name,
+        region_code,
         message.cell,
         _KINDS[message.kind],
         served,

@@ -31,22 +31,7 @@ async def flush(connection: Connection, changes: Changes) -> None:
     created = [changes.created[order_id] for order_id in sorted(changes.created)]
     if created:
         await _write(connection, queries["insert_fulfilments"], len(created), *_fulfilment_columns(created))
-    if changes.updated:
-        updated = list(changes.updated.values())
-        await _write(
-            connection,
-            queries["update_fulfilments"],
-            len(updated),
-            [fulfilment.order_id for fulfilment in updated],
-            [fulfilment.state for fulfilment in updated],
-            [fulfilment.version for fulfilment in updated],
-            [fulfilment.merchant_id for fulfilment in updated],
-            [fulfilment.region_code for fulfilment in updated],
-            [_jsonb(fulfilment.lines) for fulfilment in updated],
-            [fulfilment.sourcing for fulfilment in updated],
-            [fulfilment.rejection for fulfilment in updated],
-            [_jsonb(fulfilment.shortages) if fulfilment.shortages else None for fulfilment in updated],
-        )
+    await _update_fulfilments(connection, changes)
     await _write_allocations(connection, changes)
     await write_stock(connection, changes.stock.changed_levels(), changes.stock.ledger)
     if changes.opened:
@@ -93,6 +78,30 @@ async def write_stock(
             [entry.reason for entry in ledger],
             [entry.document for entry in ledger],
             [entry.actor for entry in ledger],
+        )
+
+
+async def _update_fulfilments(connection: Connection, changes: Changes) -> None:
+    """Most changes are one of state and version; only the others write the whole row again."""
+    queries = load_queries(PACKAGE)
+    moved = [
+        fulfilment for fulfilment in changes.updated.values() if fulfilment.order_id not in changes.rewritten
+    ]
+    if moved:
+        await _write(
+            connection,
+            queries["move_fulfilments"],
+            len(moved),
+            [fulfilment.order_id for fulfilment in moved],
+            [fulfilment.state for fulfilment in moved],
+            [fulfilment.version for fulfilment in moved],
+        )
+    rewritten = [
+        fulfilment for fulfilment in changes.updated.values() if fulfilment.order_id in changes.rewritten
+    ]
+    if rewritten:
+        await _write(
+            connection, queries["rewrite_fulfilments"], len(rewritten), *_fulfilment_columns(rewritten)
         )
 
 

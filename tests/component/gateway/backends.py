@@ -51,7 +51,9 @@ class Backend:
 
 
 class Catalog(
-    Backend, product_service_pb2_grpc.ProductServiceServicer, merchant_service_pb2_grpc.MerchantServiceServicer
+    Backend,
+    product_service_pb2_grpc.ProductServiceServicer,
+    merchant_service_pb2_grpc.MerchantServiceServicer,
 ):
     """Products by (tenant, id)."""
 
@@ -61,7 +63,9 @@ class Catalog(
         self.chunks: list[product_pb.ImportProductsRequest] = []
         self.import_delay_s = 0.0
 
-    def add(self, tenant_id: str, product_id: str, *, version: int = 1, title: str = "A thing") -> product_pb.Product:
+    def add(
+        self, tenant_id: str, product_id: str, *, version: int = 1, title: str = "A thing"
+    ) -> product_pb.Product:
         """Puts a product there."""
         product = product_pb.Product(
             product_id=product_id,
@@ -81,11 +85,15 @@ class Catalog(
         self.products[tenant_id, product_id] = product
         return product
 
-    async def CreateMerchant(self, request: merchant_pb.CreateMerchantRequest, context: Any) -> merchant_pb.Merchant:
+    async def CreateMerchant(
+        self, request: merchant_pb.CreateMerchantRequest, context: Any
+    ) -> merchant_pb.Merchant:
         await self.note(request)
         return request.merchant
 
-    async def CreateProduct(self, request: product_pb.CreateProductRequest, context: Any) -> product_pb.Product:
+    async def CreateProduct(
+        self, request: product_pb.CreateProductRequest, context: Any
+    ) -> product_pb.Product:
         await self.note(request)
         product = product_pb.Product()
         product.CopyFrom(request.product)
@@ -93,7 +101,9 @@ class Catalog(
         self.products[request.tenant_id, product.product_id] = product
         return product
 
-    async def UpdateProduct(self, request: product_pb.UpdateProductRequest, context: Any) -> product_pb.Product:
+    async def UpdateProduct(
+        self, request: product_pb.UpdateProductRequest, context: Any
+    ) -> product_pb.Product:
         await self.note(request)
         product = product_pb.Product()
         product.CopyFrom(request.product)
@@ -119,7 +129,9 @@ class Catalog(
         self, request: product_pb.ListProductsRequest, context: Any
     ) -> product_pb.ListProductsResponse:
         await self.note(request)
-        mine = [product for (tenant_id, _), product in self.products.items() if tenant_id == request.tenant_id]
+        mine = [
+            product for (tenant_id, _), product in self.products.items() if tenant_id == request.tenant_id
+        ]
         return product_pb.ListProductsResponse(products=mine, next_page_token="more")
 
     async def ImportProducts(
@@ -133,7 +145,10 @@ class Catalog(
             for row in chunk.rows:
                 if row.product.product_id.startswith("bad"):
                     reply.errors.add(
-                        line=row.line, field="variants[0].gtin", reason="GTIN_INVALID", message="wrong check digit"
+                        line=row.line,
+                        field="variants[0].gtin",
+                        reason="GTIN_INVALID",
+                        message="wrong check digit",
                     )
                 else:
                     reply.created += 1
@@ -209,13 +224,17 @@ class Orders(Backend, order_service_pb2_grpc.OrderServiceServicer):
             raise NotFound("ORDER_NOT_FOUND", "no such order")
         return order
 
-    async def ListOrders(self, request: order_pb.ListOrdersRequest, context: Any) -> order_pb.ListOrdersResponse:
+    async def ListOrders(
+        self, request: order_pb.ListOrdersRequest, context: Any
+    ) -> order_pb.ListOrdersResponse:
         await self.note(request)
         return order_pb.ListOrdersResponse(orders=list(self.orders.values()))
 
     async def PayOrder(self, request: order_pb.PayOrderRequest, context: Any) -> order_pb.Order:
         await self.note(request)
-        raise FailedPrecondition("PAYMENT_DECLINED", "declined", metadata={"decline_code": "insufficient_funds"})
+        raise FailedPrecondition(
+            "PAYMENT_DECLINED", "declined", metadata={"decline_code": "insufficient_funds"}
+        )
 
     async def CancelOrder(self, request: order_pb.CancelOrderRequest, context: Any) -> order_pb.Order:
         await self.note(request)
@@ -254,7 +273,10 @@ class Warehouse(
             raise NotFound("WAREHOUSE_NOT_FOUND", "no such warehouse", field="warehouse_id")
         rows = [
             stock_service_pb2.Stock(
-                sku=line.sku, warehouse_id=request.warehouse_id, on_hand=line.quantity, available=line.quantity
+                sku=line.sku,
+                warehouse_id=request.warehouse_id,
+                on_hand=line.quantity,
+                available=line.quantity,
             )
             for line in request.lines
         ]
@@ -267,10 +289,14 @@ class Warehouse(
         reply = parcel_service_pb2.BatchAdvanceParcelsResponse()
         for one in request.requests:
             if one.carrier == "nobody":
-                refusal = FailedPrecondition("PARCEL_STATE_WRONG", "not packed", metadata={"state": "ALLOCATED"})
+                refusal = FailedPrecondition(
+                    "PARCEL_STATE_WRONG", "not packed", metadata={"state": "ALLOCATED"}
+                )
                 reply.results.add(error=status_of(refusal))
             else:
                 reply.results.add(
-                    parcel=parcel_service_pb2.Parcel(parcel_id=one.parcel_id, state=one.state, carrier=one.carrier)
+                    parcel=parcel_service_pb2.Parcel(
+                        parcel_id=one.parcel_id, state=one.state, carrier=one.carrier
+                    )
                 )
         return reply

@@ -121,4 +121,3 @@ async def _system(**changes: object) -> AsyncIterator[System]:
             await serving
             await gateway.close()
             await server.stop(0)
-

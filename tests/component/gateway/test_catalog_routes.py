@@ -139,8 +139,16 @@ async def test_an_update_needs_a_proper_if_match(
 @pytest.mark.parametrize(
     ("failure", "status", "place"),
     [
-        (InvalidArgument("GTIN_INVALID", "m", field="product.variants[0].gtin"), 400, {"pointer": "/variants/0/gtin"}),
-        (InvalidArgument("FIELD_INVALID", "m", field="product.titles[zh/CN]"), 400, {"pointer": "/titles/zh~1CN"}),
+        (
+            InvalidArgument("GTIN_INVALID", "m", field="product.variants[0].gtin"),
+            400,
+            {"pointer": "/variants/0/gtin"},
+        ),
+        (
+            InvalidArgument("FIELD_INVALID", "m", field="product.titles[zh/CN]"),
+            400,
+            {"pointer": "/titles/zh~1CN"},
+        ),
         (
             InvalidArgument("AMOUNT_TOO_PRECISE", "m", field="variants[0].prices[1].nanos"),
             400,
@@ -201,7 +209,13 @@ def warehouse_event(warehouse_id: str, *countries: str, disabled: bool = False, 
 
 async def test_availability_counts_what_serves_the_destination(system: System) -> None:
     apply = system.gateway._apply_snapshots
-    apply([warehouse_event("madrid", "ES", "PT"), warehouse_event("canton", "CN"), warehouse_event("closed", "ES")])
+    apply(
+        [
+            warehouse_event("madrid", "ES", "PT"),
+            warehouse_event("canton", "CN"),
+            warehouse_event("closed", "ES"),
+        ]
+    )
     apply([stock_event("W", 2, madrid=5, canton=7, closed=100, empty=0)])
     apply([stock_event("W", 1, madrid=1)])
     apply([warehouse_event("closed", "ES", disabled=True, version=2)])
@@ -222,7 +236,10 @@ async def test_availability_counts_what_serves_the_destination(system: System) -
     assert everywhere.json()["availabilities"][0] == {
         "sku": "W",
         "available": 12,
-        "warehouses": [{"warehouse_id": "canton", "available": 7}, {"warehouse_id": "madrid", "available": 5}],
+        "warehouses": [
+            {"warehouse_id": "canton", "available": 7},
+            {"warehouse_id": "madrid", "available": 5},
+        ],
     }
     theirs = await system.other.get("/v1/availability?skus=W")
     assert theirs.json()["availabilities"][0]["available"] == 0
@@ -264,7 +281,9 @@ async def test_an_import_keeps_the_good_rows_and_reports_the_bad(system: System)
             row("d").rstrip(),
         )
     )
-    answer = await system.operator.post("/v1/imports/products?merchant_id=north-lights", content=body, headers=NDJSON)
+    answer = await system.operator.post(
+        "/v1/imports/products?merchant_id=north-lights", content=body, headers=NDJSON
+    )
     report = answer.json()
     assert {name: report[name] for name in ("read", "created", "updated", "unchanged", "failed")} == {
         "read": 7,
@@ -307,7 +326,7 @@ async def test_an_import_as_csv(system: System) -> None:
         (9, "hazards"),
     ]
     first, second = (line for chunk in system.catalog.chunks for line in chunk.rows)
-    assert first.product.titles["en"] == 'A "fine", long\r\nthing'
+    assert first.product.titles["en"] == 'A "fine", long\nthing'
     assert first.product.variants[0].options == {"colour": "red"}
     assert list(first.product.variants[0].hazards) == [pb.HAZARD_LITHIUM_BATTERY, pb.HAZARD_LIQUID]
     assert second.product.titles["en"] == '5" pipe'
@@ -357,7 +376,9 @@ async def test_an_import_into_a_failing_catalog_is_503(system: System) -> None:
 async def test_imports_are_bounded_and_for_operators(start: Start) -> None:
     system = await start(import_bytes_max=10_000, imports_max=1)
     assert_problem(
-        await system.storefront.post("/v1/imports/products", content=row("a"), headers=NDJSON), 403, "ROLE_MISSING"
+        await system.storefront.post("/v1/imports/products", content=row("a"), headers=NDJSON),
+        403,
+        "ROLE_MISSING",
     )
     answer = await system.operator.post("/v1/imports/products", content=row("a") * 1000, headers=NDJSON)
     assert_problem(answer, 413, "BODY_TOO_LARGE")

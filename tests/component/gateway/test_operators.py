@@ -32,7 +32,9 @@ async def test_stock_is_received_by_the_role_and_never_by_the_body(system: Syste
     assert answer.json()["stock"][0]["on_hand"] == 100
     sent: stock_service_pb2.ReceiveStockRequest = system.warehouse.requests[-1]
     assert (sent.tenant_id, sent.request_id, sent.actor) == ("demo", "k", "operator")
-    refused = await system.operator.post("/v1/stock:receive", json=examples.RECEIVE | {"actor": "me"}, headers=KEY)
+    refused = await system.operator.post(
+        "/v1/stock:receive", json=examples.RECEIVE | {"actor": "me"}, headers=KEY
+    )
     assert_problem(refused, 400, "FIELD_UNKNOWN")
     nowhere = examples.RECEIVE | {"warehouse_id": "nowhere"}
     problem = assert_problem(
@@ -66,7 +68,11 @@ async def test_parcels_move_one_by_one_and_together(system: System) -> None:
     first, second = batch.json()["results"]
     assert first["parcel"]["state"] == "delivered"
     assert second == {
-        "error": {"type": "/problems/parcel-state-wrong", "reason": "PARCEL_STATE_WRONG", "detail": "not packed"}
+        "error": {
+            "type": "/problems/parcel-state-wrong",
+            "reason": "PARCEL_STATE_WRONG",
+            "detail": "not packed",
+        }
     }
     allocated = await system.operator.post(
         "/v1/parcels:batchAdvance", json={"requests": [{"parcel_id": parcel_id, "state": "allocated"}]}

@@ -195,7 +195,7 @@ class Running(NamedTuple):
                 told.append((name, message))
         return told
 
-    async def count(self, table: str) -> int:
+    async def rows_in(self, table: str) -> int:
         """Rows of a table."""
         async with self.desk.db.connection() as connection:
             found: int = await connection.fetchval(f"SELECT count(*) FROM {table}")

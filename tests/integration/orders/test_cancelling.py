@@ -36,7 +36,7 @@ async def test_before_confirmation_at_once(dsn: str) -> None:
             "CancelOrder",
             "wrong size",
         )
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_what_the_warehouse_says_of_a_cancelled_order_changes_nothing(dsn: str) -> None:
@@ -77,7 +77,7 @@ async def test_after_confirmation_the_warehouse_intercepts(dsn: str) -> None:
         ]
         async with orders.desk.db.connection() as connection:
             assert await connection.fetchval("SELECT state FROM sandbox_payment") == "REFUNDED"
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_money_of_a_prepaid_order_goes_back_through_the_storefront(dsn: str) -> None:

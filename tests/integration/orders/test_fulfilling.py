@@ -76,7 +76,7 @@ async def test_many_orders_and_several_events_of_each_in_one_batch(dsn: str) -> 
             assert (state_name(now.state), now.version) == ("DELIVERED", 6)
             assert payment_name(now.payment_state) == "CAPTURED"
             assert len(await orders.history(order)) == 6
-        assert await orders.count("outbox") == 300
+        assert await orders.rows_in("outbox") == 300
 
 
 async def test_an_order_that_cannot_be_reserved(dsn: str) -> None:
@@ -118,7 +118,7 @@ async def test_stock_that_is_gone_after_confirmation_cancels_and_refunds(dsn: st
         refunded = await orders.get(order)
         assert payment_name(refunded.payment_state) == "REFUNDED"
         # The capture was still to be made; it must not be made any more.
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
         async with orders.desk.db.connection() as connection:
             assert await connection.fetchval("SELECT state FROM sandbox_payment") == "REFUNDED"
 
@@ -128,7 +128,7 @@ async def test_an_expired_hold_ends_an_order_that_is_not_paid(dsn: str) -> None:
         order = await orders.awaiting_payment()
         await orders.tell(warehouse_events.HoldExpired(tenant_id=TENANT, order_id=order.order_id))
         assert state_name((await orders.get(order)).state) == "EXPIRED"
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_holds_of_others_are_left_alone(dsn: str) -> None:

@@ -7,9 +7,12 @@ import grpc
 import pytest
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis.errors import Unavailable
 from services.chassis.rpc.status import error_of
 from services.orders import workers
 from services.orders.commands import paying
+from services.orders.domain.changes import TimerKind
+from services.orders.errors import OrderStateWrong
 from services.orders.payments.port import Answer, Outcome
 from tests.integration.orders.running import TENANT, Running, payment_name, refused, running, state_name
 
@@ -50,7 +53,7 @@ async def test_an_authorised_payment_confirms_and_is_captured_afterwards(dsn: st
             "OrderProgressed",
         ]
         # Nothing is left to be done: neither the deadline nor a question to the provider.
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_a_prepaid_order_is_confirmed_by_its_reservation(dsn: str) -> None:
@@ -58,7 +61,7 @@ async def test_a_prepaid_order_is_confirmed_by_its_reservation(dsn: str) -> None
         order = await orders.confirmed()
         assert await standing(orders, order) == ("CONFIRMED", "CAPTURED")
         assert order.sourcing == "in-country"
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
         with refused("FAILED_PRECONDITION", "ORDER_STATE_WRONG", state="CONFIRMED"):
             await orders.pay(order, "card_authorised")
 
@@ -74,7 +77,7 @@ async def test_a_declined_payment_leaves_the_order_waiting_for_another(dsn: str)
             await orders.pay(order, "card_declined_card_expired", request_id="first")
         with refused("FAILED_PRECONDITION", "REQUEST_ID_REUSED"):
             await orders.pay(order, "card_authorised", request_id="first")
-        assert await orders.count("payments") == 1
+        assert await orders.rows_in("payments") == 1
         await orders.pay(order, "card_authorised", request_id="second")
         assert await standing(orders, order) == ("CONFIRMED", "AUTHORISED")
 
@@ -117,7 +120,7 @@ async def test_a_late_answer_confirms_when_it_comes(dsn: str) -> None:
             await connection.execute("UPDATE sandbox_notification SET due_time = now()")
         await orders.work()
         assert await standing(orders, order) == ("CONFIRMED", "CAPTURED")
-        assert await orders.count("sandbox_notification") == 0
+        assert await orders.rows_in("sandbox_notification") == 0
 
 
 async def test_a_late_decline(dsn: str) -> None:
@@ -142,7 +145,7 @@ async def test_a_duplicated_notification_has_one_effect(dsn: str) -> None:
                 await connection.execute("UPDATE sandbox_notification SET due_time = now()")
             delivered += await workers.deliver_notifications(orders.desk, orders.sandbox, limit=10)
         assert delivered == 3
-        assert await orders.count("payment_notifications") == 1
+        assert await orders.rows_in("payment_notifications") == 1
         causes = [cause for _, _, cause in await orders.history(order)]
         assert causes.count("PaymentAuthorised") == 1
         assert await standing(orders, order) == ("CONFIRMED", "AUTHORISED")
@@ -167,7 +170,7 @@ async def test_money_that_comes_after_the_deadline_goes_back(dsn: str) -> None:
             "PaymentAuthorised",
             "PaymentRefunded",
         ]
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_the_card_answers_just_after_the_deadline(dsn: str) -> None:
@@ -188,11 +191,11 @@ async def test_a_capture_that_fails_first_is_repeated(dsn: str) -> None:
         await orders.pay(order, "card_capture_retry")
         await orders.work()
         assert await standing(orders, order) == ("CONFIRMED", "AUTHORISED")
-        assert await orders.count("timers") == 1
+        assert await orders.rows_in("timers") == 1
         await orders.make_due()
         await orders.work()
         assert await standing(orders, order) == ("CONFIRMED", "CAPTURED")
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_an_answer_that_never_came_is_asked_for(dsn: str) -> None:
@@ -201,7 +204,7 @@ async def test_an_answer_that_never_came_is_asked_for(dsn: str) -> None:
         paid = await orders.pay(order, "card_timeout")
         assert payment_name(paid.payment_state) == "PENDING"
         await orders.make_due()
-        await workers.work_off(orders.desk, orders.payments, paying.TimerKind.PAYMENT_CHECK, limit=10)
+        await workers.work_off(orders.desk, orders.payments, TimerKind.PAYMENT_CHECK, limit=10)
         assert await standing(orders, order) == ("CONFIRMED", "AUTHORISED")
 
 
@@ -213,7 +216,7 @@ async def test_a_payment_that_the_provider_never_saw_is_declined_for_good(dsn: s
         begun = await orders.desk.change(lambda c, changes: paying._begin(c, changes, orders.payments, asked))
         assert begun.payment is not None
         await orders.make_due()
-        await workers.work_off(orders.desk, orders.payments, paying.TimerKind.PAYMENT_CHECK, limit=10)
+        await workers.work_off(orders.desk, orders.payments, TimerKind.PAYMENT_CHECK, limit=10)
         assert await standing(orders, order) == ("AWAITING_PAYMENT", "DECLINED")
         # Should the call arrive after all, the provider refuses it.
         answer = await orders.sandbox.authorise(
@@ -231,7 +234,7 @@ async def test_an_unpaid_order_expires_by_its_timer(dsn: str) -> None:
         await orders.work()
         assert await standing(orders, order) == ("EXPIRED", "UNSPECIFIED")
         assert [name for name, _ in await orders.outbox(order)][-1] == "OrderExpired"
-        assert await orders.count("timers") == 0
+        assert await orders.rows_in("timers") == 0
 
 
 async def test_the_deadline_counts_when_the_payment_comes_not_when_the_timer_runs(dsn: str) -> None:
@@ -241,7 +244,7 @@ async def test_the_deadline_counts_when_the_payment_comes_not_when_the_timer_run
         with refused("FAILED_PRECONDITION", "ORDER_STATE_WRONG", state="EXPIRED"):
             await orders.pay(order, "card_authorised")
         assert await standing(orders, order) == ("EXPIRED", "UNSPECIFIED")
-        assert await orders.count("payments") == 0
+        assert await orders.rows_in("payments") == 0
 
 
 async def test_expiry_against_payment_exactly_one_wins(dsn: str) -> None:
@@ -282,4 +285,39 @@ async def test_two_payments_at_once_one_charges(dsn: str) -> None:
         outcomes = await asyncio.gather(*(attempt(orders) for orders in (one, two) * 4))
         assert outcomes.count("paid") == 1
         assert set(outcomes) <= {"paid", "PAYMENT_IN_PROGRESS", "ORDER_STATE_WRONG"}
-        assert await one.count("payments") == 1
+        assert await one.rows_in("payments") == 1
+
+
+async def test_a_provider_that_contradicts_itself_stops_nobody_else(dsn: str) -> None:
+    async with running(dsn) as orders:
+        odd, other = await orders.awaiting_payment(), await orders.awaiting_payment()
+        await orders.pay(odd, "card_late_declined_5")
+        await orders.pay(other, "card_late_5")
+        payment_id = UUID((await orders.get(odd)).payment_id)
+        await paying.settle(orders.desk, payment_id, Answer(Outcome.AUTHORISED))
+        async with orders.desk.db.connection() as connection:
+            await connection.execute("UPDATE sandbox_notification SET due_time = now()")
+        assert await workers.deliver_notifications(orders.desk, orders.sandbox, limit=10) == 2
+        assert await standing(orders, odd) == ("CONFIRMED", "AUTHORISED")
+        assert await standing(orders, other) == ("CONFIRMED", "AUTHORISED")
+        # Its capture cannot succeed at the provider: it is repeated later and later, and never given up.
+        assert await workers.work_off(orders.desk, orders.payments, TimerKind.CAPTURE, limit=10) == 2
+        assert await standing(orders, other) == ("CONFIRMED", "CAPTURED")
+        assert await orders.rows_in("timers") == 1
+
+
+async def test_work_waits_out_a_dependency(dsn: str) -> None:
+    calls = 0
+
+    async def work() -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise Unavailable("DATABASE_UNAVAILABLE", "down")
+        if calls == 2:
+            raise OrderStateWrong("PENDING", "a fault of ours")
+        return 0
+
+    with pytest.raises(OrderStateWrong):
+        await workers.repeat("test", work, pause_s=0.01, full=1)
+    assert calls == 2

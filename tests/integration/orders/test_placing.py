@@ -69,7 +69,7 @@ async def test_a_repetition_gets_the_stored_answer_however_far_the_order_has_com
         (second,) = await orders.place(request)
         assert (first.replayed, second.replayed) == (False, True)
         assert second.order.SerializeToString() == first.order.SerializeToString()
-        assert await orders.count("orders") == 1
+        assert await orders.rows_in("orders") == 1
 
 
 async def test_the_same_key_with_other_content_is_refused(dsn: str) -> None:
@@ -96,8 +96,8 @@ async def test_a_refusal_is_stored_too(dsn: str) -> None:
         (second,) = await orders.place(request)
         assert second.replayed
         assert second.error == first.error
-        assert await orders.count("orders") == 0
-        assert await orders.count("outbox") == 0
+        assert await orders.rows_in("orders") == 0
+        assert await orders.rows_in("outbox") == 0
 
 
 async def test_equal_keys_in_one_batch(dsn: str) -> None:
@@ -107,7 +107,7 @@ async def test_equal_keys_in_one_batch(dsn: str) -> None:
         assert [result.replayed for result in results] == [False, False, True, False]
         assert results[2].order == results[0].order
         assert refusal(results[1]).reason == "REQUEST_ID_REUSED"
-        assert await orders.count("orders") == 2
+        assert await orders.rows_in("orders") == 2
 
 
 async def test_the_same_key_from_many_callers_at_once_makes_one_order(dsn: str) -> None:
@@ -125,9 +125,9 @@ async def test_the_same_key_from_many_callers_at_once_makes_one_order(dsn: str) 
         assert {result.order.order_id for batch in batches for result in batch} == {
             result.order.order_id for result in made
         }
-        assert await one.count("orders") == 20
-        assert await one.count("order_lines") == 40
-        assert await one.count("outbox") == 20
+        assert await one.rows_in("orders") == 20
+        assert await one.rows_in("order_lines") == 40
+        assert await one.rows_in("outbox") == 20
 
 
 async def test_a_batch_with_mixed_outcomes(dsn: str) -> None:
@@ -159,9 +159,9 @@ async def test_a_batch_with_mixed_outcomes(dsn: str) -> None:
         assert refusal(results[3]).metadata["merchant_ids"] == "guangzhou-cold,xuchang-hair"
         changed = refusal(results[5]).metadata
         assert (changed["total"], changed["currency_code"]) == ("378.99", "EUR")
-        assert await orders.count("orders") == 2
+        assert await orders.rows_in("orders") == 2
         # What is wrong whatever the catalog says is not even remembered.
-        assert await orders.count("request_key") == 7
+        assert await orders.rows_in("request_key") == 7
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
@@ -224,7 +224,7 @@ async def test_what_is_wrong_is_refused_with_its_place_and_not_stored(dsn: str) 
         for (changed, reason, field), result in zip(BAD, results, strict=True):
             error: DomainError = refusal(result)
             assert (error.code, error.reason, error.field) == ("INVALID_ARGUMENT", reason, field), changed
-        assert await orders.count("request_key") == 0
+        assert await orders.rows_in("request_key") == 0
 
 
 async def test_the_limits_themselves_are_allowed(dsn: str) -> None:
@@ -278,4 +278,4 @@ async def test_a_quote_costs_what_the_order_would_and_stores_nothing(dsn: str) -
                     lines=[pb.PlaceOrderLine(sku="NOSUCH", quantity=1)],
                 )
             )
-        assert await orders.count("orders") == 1
+        assert await orders.rows_in("orders") == 1

@@ -1,5 +1,7 @@
 """Getting, listing and history: pages that neither repeat nor lose an order, and nothing of another tenant."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.orders.v1 import order_service_pb2 as pb
@@ -10,9 +12,9 @@ from tests.integration.orders.running import TENANT, Running, refused, request_o
 pytestmark = pytest.mark.postgres
 
 
-async def pages(orders: Running, **wanted: object) -> list[list[str]]:
+async def pages(orders: Running, **wanted: Any) -> list[list[str]]:
     """All pages of a list, as order ids."""
-    request = pb.ListOrdersRequest(tenant_id=TENANT, **wanted)  # type: ignore[arg-type]
+    request = pb.ListOrdersRequest(tenant_id=TENANT, **wanted)
     found = []
     while True:
         reply = await orders.stub.ListOrders(request)
@@ -69,7 +71,7 @@ async def test_bad_requests(dsn: str) -> None:
         for _ in range(3):
             await orders.placed()
         reply = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, page_size=1))
-        bad = [
+        bad: list[tuple[str, dict[str, Any]]] = [
             ("PAGE_TOKEN_MISMATCH", {"page_token": reply.next_page_token, "buyer_ref": "x"}),
             ("PAGE_TOKEN_INVALID", {"page_token": "rubbish"}),
             ("FIELD_INVALID", {"page_size": -1}),
@@ -79,7 +81,7 @@ async def test_bad_requests(dsn: str) -> None:
         ]
         for reason, changed in bad:
             with refused("INVALID_ARGUMENT", reason):
-                await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, **changed))  # type: ignore[arg-type]
+                await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, **changed))
         with refused("INVALID_ARGUMENT", "PAGE_TOKEN_MISMATCH"):
             await orders.stub.ListOrders(
                 pb.ListOrdersRequest(tenant_id="other", page_token=reply.next_page_token)

@@ -73,6 +73,7 @@ class Scene:
             LedgerReason.INBOUND_RECEIVE,
             "operator",
             tuple(units.items()),
+            tuple(range(len(units))),
         )
         return await self.stock.move(movement)
 

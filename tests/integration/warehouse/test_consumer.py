@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC
 from itertools import count
 
@@ -69,6 +69,11 @@ async def send(bootstrap: str, topic: str, messages: Sequence[Message]) -> None:
         await sender.flush()
 
 
+def told(kind: Callable[..., Message], order: str, version: int) -> Message:
+    """An order event that says nothing but what happened."""
+    return kind(tenant_id=TENANT, merchant_id=MERCHANT, order_id=order, version=version)
+
+
 def placed(order: str, sku: str, quantity: int) -> orders_pb.OrderPlaced:
     deadline = Timestamp()
     deadline.FromDatetime(in_future(60))
@@ -86,20 +91,19 @@ def placed(order: str, sku: str, quantity: int) -> orders_pb.OrderPlaced:
 async def test_orders_are_reserved_confirmed_cancelled(scene: Scene, kafka_server: str, topic: str) -> None:
     await scene.receive({"A": 100})
     confirmed, cancelled, intercepted, hopeless = (order_id() for _ in range(4))
-    head = {"tenant_id": TENANT, "merchant_id": MERCHANT}
     messages: list[Message] = [
         placed(confirmed, "A", 5),
         placed(cancelled, "A", 7),
         placed(intercepted, "A", 9),
         placed(hopeless, "A", 101),
-        orders_pb.OrderAwaitingPayment(**head, order_id=confirmed, version=2),
-        orders_pb.OrderCancelled(**head, order_id=cancelled, version=2),
-        orders_pb.OrderConfirmed(**head, order_id=confirmed, version=3),
-        orders_pb.OrderConfirmed(**head, order_id=intercepted, version=2),
-        orders_pb.OrderCancellationRequested(**head, order_id=intercepted, version=3),
-        orders_pb.OrderRejected(**head, order_id=hopeless, version=2),
-        orders_pb.OrderCancelled(**head, order_id=intercepted, version=4),
-        orders_pb.OrderProgressed(**head, order_id=confirmed, version=4),
+        told(orders_pb.OrderAwaitingPayment, confirmed, 2),
+        told(orders_pb.OrderCancelled, cancelled, 2),
+        told(orders_pb.OrderConfirmed, confirmed, 3),
+        told(orders_pb.OrderConfirmed, intercepted, 2),
+        told(orders_pb.OrderCancellationRequested, intercepted, 3),
+        told(orders_pb.OrderRejected, hopeless, 2),
+        told(orders_pb.OrderCancelled, intercepted, 4),
+        told(orders_pb.OrderProgressed, confirmed, 4),
     ]
     await send(kafka_server, topic, messages)
     # What a relay that was killed before its DELETE sends once more.
@@ -127,13 +131,12 @@ async def test_an_event_that_cannot_be_applied_is_parked_alone(
 ) -> None:
     await scene.receive({"A": 100})
     orphan, orders = order_id(), [order_id() for _ in range(20)]
-    head = {"tenant_id": TENANT, "merchant_id": MERCHANT}
     await send(
         kafka_server,
         topic,
         [
             *[placed(order, "A", 1) for order in orders[:10]],
-            orders_pb.OrderConfirmed(**head, order_id=orphan, version=2),
+            told(orders_pb.OrderConfirmed, orphan, 2),
             *[placed(order, "A", 1) for order in orders[10:]],
         ],
     )

@@ -82,7 +82,9 @@ def refused(reason: str, field: str | None = None) -> Iterator[None]:
     """The call inside fails with that reason of the contract, about that field."""
     with pytest.raises((grpc.aio.AioRpcError, DomainError)) as failure:
         yield
-    error = failure.value if isinstance(failure.value, DomainError) else error_of(failure.value)
+    raised = failure.value
+    assert isinstance(raised, DomainError | grpc.aio.AioRpcError)
+    error = raised if isinstance(raised, DomainError) else error_of(raised)
     assert (error.reason, error.domain) == (reason, "sampan.warehouse")
     assert field is None or error.field == field
 
@@ -181,9 +183,9 @@ async def test_faulty_warehouses_are_refused(
 ) -> None:
     with refused(reason, field):
         await client.warehouses.CreateWarehouse(
-            pb.CreateWarehouseRequest(tenant_id=TENANT, warehouse=warehouse("la", **{} | changed))
-            if "warehouse_id" not in changed
-            else pb.CreateWarehouseRequest(tenant_id=TENANT, warehouse=warehouse(changed["warehouse_id"]))
+            pb.CreateWarehouseRequest(
+                tenant_id=TENANT, warehouse=warehouse(**({"warehouse_id": "la"} | changed))
+            )
         )
 
 

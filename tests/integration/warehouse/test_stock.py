@@ -19,8 +19,18 @@ pytestmark = pytest.mark.postgres
 
 
 def adjustment(units: dict[str, int], reason: LedgerReason, request_id: str = "a-1") -> Movement:
-    lines = tuple(units.items())
-    return Movement(TENANT, ADJUST, request_id, "madrid", MERCHANT, "C-1", reason, "operator", lines)
+    return Movement(
+        TENANT,
+        ADJUST,
+        request_id,
+        "madrid",
+        MERCHANT,
+        "C-1",
+        reason,
+        "operator",
+        tuple(units.items()),
+        tuple(range(len(units))),
+    )
 
 
 async def test_receiving_is_repeatable(scene: Scene) -> None:

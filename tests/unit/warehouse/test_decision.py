@@ -25,7 +25,7 @@ from services.warehouse.domain.holds import (
 )
 from services.warehouse.domain.parcels import ParcelState
 from services.warehouse.domain.sourcing import Rejection
-from services.warehouse.domain.stock import SkuStock, StockBook, StockInvariantBroken, StockLevel
+from services.warehouse.domain.stock import Allocation, SkuStock, StockBook, StockInvariantBroken, StockLevel
 from services.warehouse.domain.warehouses import Network, ServedCountry, WarehouseContent, WarehouseKind
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -290,7 +290,7 @@ def test_moves_that_the_table_does_not_know_raise() -> None:
 def test_a_step_that_would_break_stock_raises() -> None:
     book = StockBook([SkuStock("t", "A", "m", {"w": StockLevel("w", 1, 0, 1)})])
     with pytest.raises(StockInvariantBroken):
-        book.reserve("t", [holds.Allocation("A", "w", 2)])
+        book.reserve("t", [Allocation("A", "w", 2)])
 
 
 def test_lines_of_one_sku_add_up() -> None:

@@ -1,0 +1,76 @@
+"""Writes docs/configuration.md from the code: every variable of every service and of the local stack.
+
+`python -m deploy.docs --check` only tells whether the page is current; it exits 1 where it is not.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from deploy.local.settings import PORT_DEFAULTS, ROOT
+from services.catalog.config import CatalogSettings
+from services.chassis import config
+from services.gateway.config import GatewaySettings
+from services.orders.config import OrdersSettings
+from services.warehouse.config import WarehouseSettings
+
+PAGE = ROOT / "docs" / "configuration.md"
+
+HEAD = """\
+# Configuration
+
+Written by `make docs` from the code; do not edit.
+
+A service reads its variables once, at its start. Every fault is reported at once, one line each with the variable's
+name, and the process exits with 2. The value of `NAME` is taken from, in this order: the variable `NAME`; the file
+that `NAME_FILE` points to; the file `NAME` or `name` in `SECRETS_DIR` (default `/run/secrets`); the default. An empty
+variable counts as not set. Give secrets as files. `python -m services.<service> config` prints the values in force,
+secrets masked.
+
+"""
+
+LOCAL = """\
+## The local stack
+
+`make up` and its siblings read these, and pass everything on to the services.
+
+| variable | default | meaning |
+|---|---|---|
+| `SAMPAN_LOCAL_DIR` | `.local` | Folder of data, logs, keys and downloads. |
+| `KAFKA_BOOTSTRAP` | | An existing Kafka, used instead of starting one. |
+| `KAFKA_HOME` | | An unpacked Kafka whose jars are used instead of fetching them by Maven. |
+| `CATALOG_DSN`, `ORDERS_DSN`, `WAREHOUSE_DSN` | | Existing databases; PostgreSQL is started only for those not named. |
+| `JAVA_HOME` | | The JDK (17 or newer) to run Kafka on. |
+"""
+
+SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
+    ("gateway", GatewaySettings),
+    ("catalog", CatalogSettings),
+    ("orders", OrdersSettings),
+    ("warehouse", WarehouseSettings),
+)
+
+
+def page() -> str:
+    """Return the page's text."""
+    ports = "".join(
+        f"| `{name}` | `{default}` | Port on loopback. |\n" for name, default in PORT_DEFAULTS.items()
+    )
+    tables = "".join(f"\n## {name}\n\n{config.markdown_table(settings)}" for name, settings in SERVICES)
+    return f"{HEAD}{LOCAL}{ports}{tables}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page."""
+    text = page()
+    if "--check" in arguments:
+        current = PAGE.exists() and PAGE.read_text() == text
+        print(f"docs: {PAGE.name} is {'current' if current else 'out of date: run `make docs`'}")
+        return 0 if current else 1
+    PAGE.write_text(text)
+    print(f"docs: wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

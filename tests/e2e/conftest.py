@@ -1,0 +1,168 @@
+"""The whole system: PostgreSQL, Kafka and the four services as processes, spoken to over HTTP only."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from deploy.local.stack import Stack
+from tests import servers
+
+KEYS = {
+    "operator": {"key": "operator-key-of-demo", "tenant_id": "demo", "role": "operator"},
+    "storefront": {"key": "storefront-key-of-demo", "tenant_id": "demo", "role": "storefront"},
+    "other": {"key": "operator-key-of-other", "tenant_id": "other", "role": "operator"},
+}
+PATIENCE_S = 30.0
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Shop:
+    """The public API as an operator, as a storefront and as another marketplace."""
+
+    stack: Stack
+    operator: httpx.Client
+    storefront: httpx.Client
+    other: httpx.Client
+    anonymous: httpx.Client
+
+    def must(self, answer: httpx.Response, status: int = 200) -> Document:
+        """The document of an answer that has to be what it is."""
+        assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+        document: Document = answer.json()
+        return document
+
+    def add_product(self, product_id: str, *, price: str = "10.00", merchant_id: str = "north-lights") -> str:
+        """A product with one variant; returns its SKU."""
+        sku = product_id.upper()
+        body = {
+            "product_id": product_id,
+            "merchant_id": merchant_id,
+            "titles": {"en": f"The {product_id}"},
+            "hs_code": "670411",
+            "origin_region_code": "CN",
+            "variants": [
+                {"sku": sku, "prices": [{"currency_code": "EUR", "amount": price}], "weight_grams": 100}
+            ],
+        }
+        self.must(self.operator.post("/v1/products", json=body, headers=key()), 201)
+        return sku
+
+    def add_stock(self, sku: str, quantity: int, *, warehouse_id: str = "madrid") -> None:
+        """Goods come in."""
+        body = {
+            "warehouse_id": warehouse_id,
+            "merchant_id": "north-lights",
+            "document": f"receipt {uuid4()}",
+            "lines": [{"sku": sku, "quantity": quantity}],
+        }
+        self.must(self.operator.post("/v1/stock:receive", json=body, headers=key()))
+
+    def new_sku(self, quantity: int = 100, *, price: str = "10.00") -> str:
+        """A product of its own, in stock, which orders already knows of."""
+        sku = self.add_product(f"p-{uuid4().hex[:12]}", price=price)
+        self.add_stock(sku, quantity)
+        quote = {"currency_code": "EUR", "lines": [{"sku": sku, "quantity": 1}]}
+        self.eventually(lambda: self.storefront.post("/v1/quotes", json=quote).status_code == 200)
+        return sku
+
+    def place(self, body: Document, *, headers: dict[str, str] | None = None, wait_s: int = 20) -> Document:
+        """An order, once it is decided."""
+        sent = (headers or key()) | {"Prefer": f"wait={wait_s}"}
+        return self.must(self.storefront.post("/v1/orders", json=body, headers=sent), 201)
+
+    def order(self, order_id: str) -> Document:
+        """An order as it stands."""
+        return self.must(self.storefront.get(f"/v1/orders/{order_id}"))
+
+    def eventually(self, condition: Callable[[], object], *, timeout_s: float = PATIENCE_S) -> None:
+        """Waits for what other services do in their own time."""
+        until = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < until, "it did not happen in time"
+            time.sleep(0.05)
+
+
+def key() -> dict[str, str]:
+    """A fresh Idempotency-Key."""
+    return {"Idempotency-Key": str(uuid4())}
+
+
+def order_body(*lines: tuple[str, int], **changes: Any) -> Document:
+    """An order of (sku, quantity) lines to Spain."""
+    body: Document = {
+        "buyer_ref": "buyer-1",
+        "currency_code": "EUR",
+        "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+        "ship_to": {
+            "region_code": "ES",
+            "postal_code": "28013",
+            "locality": "Madrid",
+            "address_lines": ["Calle 1"],
+        },
+        "payment_terms": "pay_later",
+    }
+    return body | changes
+
+
+@pytest.fixture(scope="session")
+def system(session_folder: Path) -> Iterator[Stack]:
+    """All servers and services, started once."""
+    folder = session_folder / "e2e"
+    folder.mkdir()
+    keys_file = folder / "api-keys.json"
+    keys_file.write_text(json.dumps(list(KEYS.values())))
+    stack = servers.whole_stack(folder, GATEWAY_API_KEYS_FILE=str(keys_file))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="session")
+def shop(system: Stack) -> Iterator[Shop]:
+    """The API, with a merchant and two warehouses."""
+    with ExitStack() as clients:
+
+        def client(key: str | None) -> httpx.Client:
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            made = httpx.Client(base_url=system.settings.gateway_url, headers=headers, timeout=40)
+            return clients.enter_context(made)
+
+        shop = Shop(system, *(client(KEYS[name]["key"]) for name in KEYS), anonymous=client(None))
+        merchant = {"merchant_id": "north-lights", "display_name": "North Lights", "region_code": "CN"}
+        shop.must(shop.operator.post("/v1/merchants", json=merchant), 201)
+        for warehouse_id, region, kind, priority in (
+            ("madrid", "ES", "overseas", 1),
+            ("canton", "CN", "origin", 9),
+        ):
+            cost = {"currency_code": "EUR", "amount": f"{priority}.00"}
+            served = {
+                "region_code": "ES",
+                "transit_days_min": priority,
+                "transit_days_max": priority + 2,
+                "cost": cost,
+            }
+            body = {
+                "warehouse_id": warehouse_id,
+                "display_name": warehouse_id.title(),
+                "region_code": region,
+                "cell": "EU" if region == "ES" else "CN",
+                "kind": kind,
+                "served_countries": [served],
+                "priority": priority,
+            }
+            shop.must(shop.operator.post("/v1/warehouses", json=body), 201)
+        yield shop
