@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -34,6 +34,7 @@ class _StockRow(msgspec.Struct):
 
 class _StockPage(msgspec.Struct):
     stock: list[_StockRow]
+    next_page_token: str = ""
 
 
 class NotDecided(Exception):
@@ -111,8 +112,25 @@ async def count_orders(api: Api, buyer_ref: str, state: str) -> int:
         query["page_token"] = page.next_page_token
 
 
-async def stock_of(api: Api, sku: str) -> tuple[int, int]:
-    """(on hand, reserved) of a SKU over all warehouses."""
-    reply = await api.get("/v1/stock", {"sku": sku, "page_size": "1000"})
-    rows = msgspec.json.decode(reply.body, type=_StockPage).stock
-    return sum(row.on_hand for row in rows), sum(row.reserved for row in rows)
+async def reserved_units(api: Api, sku: str) -> int:
+    """Reserved units of a SKU over all warehouses."""
+    rows = [row async for row in _stock(api, {"sku": sku})]
+    return sum(row.reserved for row in rows)
+
+
+async def oversold_units(api: Api, warehouse_id: str) -> int:
+    """Units promised beyond what is there, over all SKUs of a warehouse."""
+    rows = [row async for row in _stock(api, {"warehouse_id": warehouse_id})]
+    return sum(max(0, row.reserved - row.on_hand) for row in rows)
+
+
+async def _stock(api: Api, filters: Mapping[str, str]) -> AsyncIterator[_StockRow]:
+    decode = msgspec.json.Decoder(_StockPage).decode
+    query = {**filters, "page_size": "1000"}
+    while True:
+        page = decode((await api.get("/v1/stock", query)).body)
+        for row in page.stock:
+            yield row
+        if not page.next_page_token:
+            return
+        query["page_token"] = page.next_page_token

@@ -264,11 +264,13 @@ def problem_of(
         status = 422
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning)
+    # What gRPC itself says names addresses and is for the log.
+    detail = CATALOGUE[reason].meaning if error.domain == "grpc" else error.message
     metadata = {name: value for name, value in error.metadata.items() if name != "field"}
     places = (_place(error, reason, has_body, keep_wrapper, in_path),) if error.field else ()
     return Problem(
         reason,
-        error.message,
+        detail,
         places,
         status=status,
         metadata=metadata,

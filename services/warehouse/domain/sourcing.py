@@ -1,9 +1,10 @@
 """From which warehouses an order is served: a pure function that can explain itself.
 
 1. Ways: enabled warehouses that serve the destination; hazardous lines only from those that ship hazards.
-2. One warehouse for everything, if any can: in-country first, then transit days, cost, priority.
-3. Else the fewest warehouses: the best pair, then the best triple, within a bounded number of probes.
-4. Else warehouse after warehouse, each time the one that covers most of what is still missing.
+2. In-country warehouses alone, if together they can; else all: two near parcels beat one that crosses a border.
+3. One warehouse for everything, if any can: the best by transit days, cost, priority.
+4. Else the fewest warehouses: the best pair, then the best triple, within a bounded number of probes.
+5. Else warehouse after warehouse, each time the one that covers most of what is still missing.
 All lines or none: nothing is allocated unless every unit is.
 """
 
@@ -71,23 +72,14 @@ def source(
     """Decides; `routes` are the ways to the destination, best first. The same input gives the same plan."""
     if not routes:
         return Refusal(Rejection.DESTINATION_NOT_SERVED)
-    for route in routes:
-        if _covers(route, demands):
-            warehouse_id = route.warehouse_id
-            allocations = tuple([Allocation(demand.sku, warehouse_id, demand.quantity) for demand in demands])
-            return Plan(allocations, explain((route,)))
-    if any(demand.hazardous for demand in demands) and not any(route.ships_hazards for route in routes):
-        return Refusal(Rejection.HAZARD_NOT_SHIPPABLE)
-    supplies = [_supply(demand, routes) for demand in demands]
-    shortages = tuple(
-        Shortage(demand.sku, demand.quantity, sum(supply.values()))
-        for demand, supply in zip(demands, supplies, strict=True)
-        if sum(supply.values()) < demand.quantity
-    )
-    if shortages:
-        return Refusal(Rejection.STOCK_INSUFFICIENT, shortages)
-    chosen = _fewest(demands, supplies, routes, probes_max) or _greedy(demands, supplies)
-    return _split(demands, supplies, routes, chosen)
+    # In-country ways rank before all others, so they are the first ones.
+    near = [route for route in routes if route.in_country]
+    if near and len(near) < len(routes):
+        plan = _single(demands, near) or _split(demands, near, probes_max)
+        if plan is not None:
+            return plan
+    plan = _single(demands, routes) or _split(demands, routes, probes_max)
+    return plan if plan is not None else _refuse(demands, routes)
 
 
 def explain(routes: Iterable[Route]) -> str:
@@ -101,6 +93,41 @@ def explain(routes: Iterable[Route]) -> str:
     days = str(days_min) if days_min == days_max else f"{days_min}-{days_max}"
     return (
         f"{place}, {count} parcel{'s' if len(chosen) > 1 else ''}, {days} day{'s' if days_max != 1 else ''}"
+    )
+
+
+def _single(demands: Sequence[Demand], routes: Sequence[Route]) -> Plan | None:
+    """Everything from the best warehouse that has all of it."""
+    for route in routes:
+        if _covers(route, demands):
+            warehouse_id = route.warehouse_id
+            allocations = tuple([Allocation(demand.sku, warehouse_id, demand.quantity) for demand in demands])
+            return Plan(allocations, explain((route,)))
+    return None
+
+
+def _split(demands: Sequence[Demand], routes: Sequence[Route], probes_max: int) -> Plan | None:
+    """Everything from as few warehouses as the search finds; None where together they have too little."""
+    supplies = [_supply(demand, routes) for demand in demands]
+    for demand, supply in zip(demands, supplies, strict=True):
+        if sum(supply.values()) < demand.quantity:
+            return None
+    chosen = _fewest(demands, supplies, routes, probes_max) or _greedy(demands, supplies)
+    return _take(demands, supplies, routes, chosen)
+
+
+def _refuse(demands: Sequence[Demand], routes: Sequence[Route]) -> Refusal:
+    """Why there is no plan over all ways."""
+    if any(demand.hazardous for demand in demands) and not any(route.ships_hazards for route in routes):
+        return Refusal(Rejection.HAZARD_NOT_SHIPPABLE)
+    totals = [(demand, sum(_supply(demand, routes).values())) for demand in demands]
+    return Refusal(
+        Rejection.STOCK_INSUFFICIENT,
+        tuple(
+            Shortage(demand.sku, demand.quantity, total)
+            for demand, total in totals
+            if total < demand.quantity
+        ),
     )
 
 
@@ -183,7 +210,7 @@ def _greedy(demands: Sequence[Demand], supplies: Sequence[Mapping[int, int]]) ->
     return tuple(sorted(chosen))
 
 
-def _split(
+def _take(
     demands: Sequence[Demand],
     supplies: Sequence[Mapping[int, int]],
     routes: Sequence[Route],

@@ -63,7 +63,16 @@ def test_equal_ways_are_told_apart_by(worse: Route, better: Route) -> None:
     assert found.allocations[0].warehouse_id == better.warehouse_id
 
 
-def test_one_foreign_parcel_is_better_than_two_near_ones() -> None:
+def test_two_near_parcels_are_better_than_one_that_crosses_a_border() -> None:
+    near, other = route("w1", near=True), route("w2", near=True)
+    found = plan(
+        [demand("A", 1, {"w1": 1, "w3": 1}), demand("B", 1, {"w2": 1, "w3": 1})], near, other, route("w3")
+    )
+    assert [allocation.warehouse_id for allocation in found.allocations] == ["w1", "w2"]
+    assert found.reason == "in-country, two parcels, 2-4 days"
+
+
+def test_one_foreign_parcel_is_better_than_a_near_and_a_foreign_one() -> None:
     near, far = route("w1", near=True), route("w2", days=(8, 15))
     found = plan([demand("A", 1, {"w1": 1, "w2": 1}), demand("B", 1, {"w2": 1})], near, far)
     assert {allocation.warehouse_id for allocation in found.allocations} == {"w2"}
@@ -192,9 +201,12 @@ def test_laws(demands: list[Demand], routes: list[Route], probes_max: int) -> No
             way = by_name[allocation.warehouse_id]
             assert 0 < allocation.quantity <= _gives(way, line), "no more than there is, and where it may"
     used = {allocation.warehouse_id for allocation in found.allocations}
+    near = [way for way in routes if way.in_country]
+    if all(sum(_gives(way, line) for way in near) >= line.quantity for line in demands):
+        assert all(by_name[name].in_country for name in used), "nothing crosses a border that need not"
+        able = [way for way in able if way.in_country]
     if able:
         assert used == {able[0].warehouse_id}, "no split where one suffices, and then the best one"
-        assert by_name[used.pop()].in_country or not any(way.in_country for way in able)
     else:
         assert len(used) > 1
 

@@ -1,0 +1,71 @@
+"""A dead dependency is told as 503, and the read models are rebuilt at a restart. These tests stop services."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Shop, key, order_body
+
+pytestmark = pytest.mark.stack
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    """503, a problem, and when to come back."""
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_without_orders_nothing_is_placed_and_products_are_still_shown(shop: Shop) -> None:
+    sku = shop.new_sku()
+    orders = shop.stack.services["orders"]
+    headers = key()
+    body = order_body((sku, 1))
+    orders.kill()
+    try:
+        assert_unavailable(shop.storefront.post("/v1/orders", json=body, headers=headers))
+        assert_unavailable(shop.storefront.get("/v1/orders"))
+        assert_unavailable(
+            shop.storefront.post("/v1/quotes", json={"currency_code": "EUR", "lines": body["lines"]})
+        )
+        assert shop.storefront.get(f"/v1/products/{sku.lower()}").status_code == 200
+        assert shop.storefront.get("/v1/availability", params={"skus": sku}).status_code == 200
+    finally:
+        orders.start()
+        orders.wait_ready()
+    shop.eventually(lambda: shop.storefront.post("/v1/orders", json=body, headers=headers).status_code == 201)
+    placed = shop.place(body, headers=headers)
+    assert placed["state"] == "awaiting_payment"
+    assert shop.place(body, headers=headers)["order_id"] == placed["order_id"]
+
+
+def test_the_read_models_are_rebuilt_at_a_restart_without_any_other_service(shop: Shop) -> None:
+    sku = shop.new_sku(42)
+    path = f"/v1/products/{sku.lower()}"
+    asked = {"skus": sku, "region_code": "ES"}
+    shop.eventually(lambda: shop.storefront.get("/v1/availability", params=asked).json() != {})
+    before = shop.storefront.get(path)
+    gateway, catalog, warehouse = (shop.stack.services[name] for name in ("gateway", "catalog", "warehouse"))
+    catalog.stop()
+    warehouse.stop()
+    try:
+        gateway.stop()
+        gateway.start()
+        gateway.wait_ready()
+        after = shop.storefront.get(path)
+        assert (after.status_code, after.content, after.headers["etag"]) == (
+            200,
+            before.content,
+            before.headers["etag"],
+        )
+        [availability] = shop.must(shop.storefront.get("/v1/availability", params=asked))["availabilities"]
+        assert availability["available"] == 42
+        assert_unavailable(shop.storefront.get("/v1/products/not-in-memory"))
+        assert_unavailable(shop.operator.get("/v1/warehouses"))
+    finally:
+        for service in (catalog, warehouse):
+            service.start()
+        for service in (catalog, warehouse):
+            service.wait_ready()
+    shop.eventually(lambda: shop.storefront.get("/v1/products/not-in-memory").status_code == 404)
