@@ -47,15 +47,12 @@ async def await_states(api: Api, naming: Naming, states: Sequence[str]) -> bool:
 async def deliver_all(api: Api, naming: Naming, parcels_expected: int) -> bool:
     """Packs, ships and delivers every parcel of the run until all its orders are final; False where stuck."""
     moved = time.monotonic()
-    with Bar("parcels", parcels_expected) as bar:
+    with Bar("parcel moves", parcels_expected * len(MOVES)) as bar:
         while True:
-            delivered, advanced = 0, 0
+            advanced = 0
             for site in SITES:
                 for state, target in MOVES:
-                    count = await _advance_all(api, naming.warehouse_id(site.suffix), state, target)
-                    advanced += count
-                    delivered += count if target == "delivered" else 0
-            bar.advance(delivered)
+                    advanced += await _advance_all(api, naming.warehouse_id(site.suffix), state, target, bar)
             if advanced:
                 moved = time.monotonic()
                 continue
@@ -113,7 +110,7 @@ async def decision_times(api: Api, order_ids: Sequence[str]) -> list[float]:
     return seconds
 
 
-async def _advance_all(api: Api, warehouse_id: str, state: str, target: str) -> int:
+async def _advance_all(api: Api, warehouse_id: str, state: str, target: str, bar: Bar) -> int:
     """Moves every parcel of a warehouse that stands in `state`; returns how many."""
     count = 0
     query: Mapping[str, str] = {
@@ -133,6 +130,7 @@ async def _advance_all(api: Api, warehouse_id: str, state: str, target: str) -> 
             refusals = {result.error.reason for result in results if result.error is not None}
             raise UnexpectedAnswer(f"no parcel of {warehouse_id} can go from {state} to {target}: {refusals}")
         count += advanced
+        bar.advance(advanced)
 
 
 async def _any_in(api: Api, naming: Naming, states: Sequence[str]) -> bool:

@@ -44,6 +44,7 @@ The gateway has another server, so it gives `serve_with` two hooks:
 """
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -64,6 +65,7 @@ from services.chassis.rpc.server import Health, add_health, add_reflection
 
 VERSION = "0.1.0"
 READY_CHECK_PERIOD_S = 1.0
+GC_THRESHOLDS = (20_000, 20, 50)
 READY_CHECK_TIMEOUT_S = 2.0
 CLOSE_S_MIN = 0.5
 SERVER_SHARE_OF_GRACE = 0.75
@@ -181,6 +183,7 @@ class Runtime:
     ) -> None:
         """Starts any server, waits for the end, then drains: not ready, a short wait, `stop(grace_s)`."""
         await start()
+        _quieten_collector()
         self._serving = True
         await self._check_once()
         _logger.info(
@@ -293,3 +296,13 @@ async def _maybe_await(result: object) -> object:
 def _port_fault(settings: ProcessSettings, field: str, cause: str) -> str:
     prefix = type(settings).model_config.get("env_prefix", "")
     return f"cannot listen on {settings.host}:{getattr(settings, field)} ({prefix}{field.upper()}): {cause}"
+
+
+def _quieten_collector() -> None:
+    """Spares the cyclic collector what lives for ever, and lets it run less often.
+
+    Requests leave next to no cycles behind; with Python's thresholds a sixth of a placement's time went into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -95,12 +95,13 @@ async def _disconnected(receive: Receive) -> None:
 class Call:
     """One request, after authentication. `path` and `query` hold what the route declares, decoded and checked."""
 
-    __slots__ = ("caller", "path", "query", "receive", "scope", "traceparent")
+    __slots__ = ("_headers", "caller", "path", "query", "receive", "scope", "traceparent")
 
     def __init__(self, scope: Scope, receive: Receive, traceparent: str) -> None:
         self.scope = scope
         self.receive = receive
         self.traceparent = traceparent
+        self._headers: dict[bytes, bytes] | None = None
         self.caller: Caller = _NOBODY
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
@@ -110,18 +111,26 @@ class Call:
         """The marketplace that the key belongs to."""
         return self.caller.tenant_id
 
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """The headers by lower-case name; several of one name are joined by commas, as HTTP says."""
+        if self._headers is None:
+            self._headers = found = {}
+            for name, value in self.scope["headers"]:
+                found[name] = found[name] + b", " + value if name in found else value
+        return self._headers
+
     def header(self, name: bytes) -> str | None:
-        """A header's value; several of one name are joined by commas, as HTTP says. Printable ASCII only."""
-        values = [value for found, value in self.scope["headers"] if found == name]
-        if not values:
+        """A header's value, printable ASCII only; None where there is none."""
+        raw = self.headers.get(name)
+        if raw is None:
             return None
-        joined = b", ".join(values).strip()
-        label = name.decode().title()
-        if len(joined) > HEADER_CHARS_MAX:
-            raise Problem("HEADERS_TOO_LARGE", f"{label} has more than {HEADER_CHARS_MAX} characters")
-        if not _PRINTABLE.issuperset(joined):
-            raise at_header("HEADER_INVALID", label, "only printable ASCII is allowed")
-        return joined.decode("ascii")
+        value = raw.strip()
+        if len(value) > HEADER_CHARS_MAX:
+            raise Problem("HEADERS_TOO_LARGE", f"{_label(name)} has more than {HEADER_CHARS_MAX} characters")
+        if not _PRINTABLE.issuperset(value):
+            raise at_header("HEADER_INVALID", _label(name), "only printable ASCII is allowed")
+        return value.decode("ascii")
 
     def idempotency_key(self, *, required: bool = True) -> str:
         """The Idempotency-Key, 1 to 255 characters; empty where it is optional and absent."""
@@ -153,21 +162,16 @@ class Call:
 
     def declared_length(self) -> int:
         """Content-Length, 0 where there is none."""
-        for name, value in self.scope["headers"]:
-            if name == b"content-length":
-                return int(value) if value.isdigit() and len(value) < 19 else 0
-        return 0
+        value = self.headers.get(b"content-length", b"")
+        return int(value) if value.isdigit() and len(value) < 19 else 0
 
     def media_type(self) -> bytes:
         """The Content-Type without parameters, in lower case; a charset other than UTF-8 is refused."""
-        for name, value in self.scope["headers"]:
-            if name == b"content-type":
-                kind, _, rest = value.partition(b";")
-                if b"charset" in rest.lower() and b"utf-8" not in rest.lower():
-                    raise Problem("MEDIA_TYPE_UNSUPPORTED", "the only charset is UTF-8")
-                found: bytes = kind.strip().lower()
-                return found
-        return b""
+        value = self.headers.get(b"content-type", b"")
+        kind, _, rest = value.partition(b";")
+        if b"charset" in rest.lower() and b"utf-8" not in rest.lower():
+            raise Problem("MEDIA_TYPE_UNSUPPORTED", "the only charset is UTF-8")
+        return kind.strip().lower()
 
     async def pieces(self, *, bytes_max: int, idle_s_max: float) -> AsyncIterator[bytes]:
         """The body as it arrives, counted as it arrives."""
@@ -176,19 +180,7 @@ class Call:
         received = 0
         more = True
         while more:
-            try:
-                async with asyncio.timeout(idle_s_max):
-                    message = await self.receive()
-            except TimeoutError:
-                raise Problem(
-                    "BODY_TIMEOUT", f"no byte for {idle_s_max:g} s", headers={"connection": "close"}
-                ) from None
-            if message["type"] == "http.disconnect":
-                raise asyncio.CancelledError("the client left before its body was complete")
-            if message["type"] != "http.request":
-                continue
-            piece = message.get("body", b"")
-            more = message.get("more_body", False)
+            piece, more = await self._piece(idle_s_max)
             received += len(piece)
             if received > bytes_max:
                 raise _too_large(bytes_max)
@@ -199,10 +191,37 @@ class Call:
         """The whole body."""
         if self.declared_length() > bytes_max:
             raise _too_large(bytes_max)
-        return b"".join([piece async for piece in self.pieces(bytes_max=bytes_max, idle_s_max=idle_s_max)])
+        body, more = await self._piece(idle_s_max)
+        if more:
+            pieces = [body]
+            received = len(body)
+            while more and received <= bytes_max:
+                piece, more = await self._piece(idle_s_max)
+                pieces.append(piece)
+                received += len(piece)
+            body = b"".join(pieces)
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
+        return body
+
+    async def _piece(self, idle_s_max: float) -> tuple[bytes, bool]:
+        try:
+            async with asyncio.timeout(idle_s_max):
+                message = await self.receive()
+        except TimeoutError:
+            raise Problem(
+                "BODY_TIMEOUT", f"no byte for {idle_s_max:g} s", headers={"connection": "close"}
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError("the client left before its body was complete")
+        return message.get("body", b""), message.get("more_body", False)
 
 
 _NOBODY = Caller("", "storefront")
+
+
+def _label(name: bytes) -> str:
+    return name.decode("latin-1").title()
 
 
 def _too_large(bytes_max: int) -> Problem:

@@ -8,7 +8,7 @@ it waits for the database, or it silently drops out of the group; a position or 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -18,10 +18,8 @@ from prometheus_client import Counter, Gauge
 from services.chassis import kafka, log, metrics
 from services.chassis.consumer.batch import BatchProcessor, Fenced, Handler, Item, decode
 from services.chassis.consumer.positions import OffsetBeyondEnd, PositionStore
-from services.chassis.consumer.progress import Progress
-from services.chassis.consumer.sweep import AppliedSweep
-from services.chassis.pg import Connection, Database, is_transient
-from services.chassis.queries import load_queries
+from services.chassis.consumer.watch import ConsumerStalled, PollBlocked, Watch
+from services.chassis.pg import Database, is_transient
 
 # Raised for a position that Kafka does not know (ours come from the database) or does not have any more.
 WITHOUT_POSITION = (NoOffsetForPartitionError, OffsetOutOfRangeError)
@@ -29,21 +27,10 @@ RETRY_S_MIN = 0.1
 RETRY_S_MAX = 5.0
 REBALANCE_TIMEOUT_MS = 30_000
 DRAIN_ON_REVOKE_S_MAX = 20.0
-OBSERVE_S = 2.0
-COMMIT_S = 1.0
-SWEEP_S = 5.0
-PARKED_COUNT_MAX = 10_000
 
 __all__ = ["Consumer", "ConsumerStalled", "OffsetBeyondEnd"]
 
 _log = log.get(__name__)
-_LAG = metrics.Kept(Gauge("sampan_consumer_lag_records", "Records not yet applied.", ["group", "topic"]))
-_AGE_S = metrics.Kept(
-    Gauge("sampan_consumer_lag_age_seconds", "Age of the oldest record not yet applied.", ["group", "topic"])
-)
-_PARKED = metrics.Kept(
-    Gauge("sampan_consumer_parked_events", f"Parked events, counted up to {PARKED_COUNT_MAX}.", ["group"])
-)
 _RETRYING = metrics.Kept(
     Gauge("sampan_consumer_retrying", "1 while a batch waits for a dependency.", ["group"])
 )
@@ -54,14 +41,6 @@ _FENCED = metrics.Kept(
     Counter("sampan_consumer_fenced_total", "Batches given up for moved offsets.", ["group"])
 )
 _RESTARTS = metrics.Kept(Counter("sampan_consumer_restarts_total", "Kafka clients given up.", ["group"]))
-
-
-class ConsumerStalled(RuntimeError):
-    """Records wait and nothing moves, for no known reason: the process should be started anew."""
-
-
-class PollBlocked(RuntimeError):
-    """A fetch has not come back for too long; the client is made anew."""
 
 
 class Consumer:
@@ -91,32 +70,29 @@ class Consumer:
     ) -> None:
         self.group = group
         self._topics = tuple(topics)
-        self._db = db
         self._bootstrap = bootstrap
         self._batch_records_max = batch_records_max
         self._poll_ms = poll_ms
         self._partition_fetch_bytes_max = partition_fetch_bytes_max
         self._session_timeout_ms = session_timeout_ms
-        self._stall_s_max = stall_s_max
-        self._poll_blocked_s_max = poll_blocked_s_max
         self._processor = BatchProcessor(
             group=group, handler=handler, db=db, after_commit=after_commit, snapshot_topics=snapshot_topics
         )
         self._store = PositionStore(group, db)
-        self._progress = Progress()
-        self._sweep = AppliedSweep(db, retention_days=applied_retention_days)
-        self._queries = load_queries("services.chassis")
+        self._watch = Watch(
+            group=group,
+            topics=self._topics,
+            db=db,
+            processor=self._processor,
+            stall_s_max=stall_s_max,
+            poll_blocked_s_max=poll_blocked_s_max,
+            applied_retention_days=applied_retention_days,
+        )
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
-        # Set while no batch is being applied: a revocation waits for it.
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._revoking = asyncio.Event()
         self._epoch = 0
         self._awaiting_position: set[TopicPartition] = set()
-        self._polling_since_s: float | None = None
-        self._retrying = False
 
     @property
     def assigned(self) -> frozenset[TopicPartition]:
@@ -185,9 +161,9 @@ class Consumer:
                 asyncio.create_task(work, name=f"{self.group}-{name}")
                 for name, work in (
                     ("poll", self._poll(client)),
-                    ("observe", self._observe(client)),
-                    ("commit", self._commit_to_kafka(client)),
-                    ("sweep", self._sweep_applied()),
+                    ("observe", self._watch.observe(client)),
+                    ("commit", self._watch.commit_to_kafka(client)),
+                    ("upkeep", self._watch.keep_up()),
                 )
             ]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -197,7 +173,7 @@ class Consumer:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._commit_positions(client, s_max=2.0)
+            await self._watch.commit_positions(client, s_max=2.0)
             await kafka.stop_consumer(client)
             self._forget_partitions()
 
@@ -221,7 +197,7 @@ class Consumer:
                 await self._apply(client, items)
 
     async def _fetch(self, client: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
-        self._polling_since_s = time.monotonic()
+        self._watch.polling_since_s = time.monotonic()
         try:
             fetched: dict[TopicPartition, list[Any]] = await client.getmany(
                 timeout_ms=timeout_ms, max_records=self._batch_records_max
@@ -231,11 +207,11 @@ class Consumer:
             # Kafka knows no offset of a new group, and we do not want its: `_take_positions` seeks.
             return {}
         finally:
-            self._polling_since_s = None
+            self._watch.polling_since_s = None
 
     async def _apply(self, client: AIOKafkaConsumer, items: Sequence[Item]) -> None:
         """Applies a batch, for ever if a dependency is down; gives it up if the partitions go or the process ends."""
-        self._idle.clear()
+        self._watch.idle.clear()
         delay_s = RETRY_S_MIN
         try:
             while True:
@@ -262,32 +238,32 @@ class Consumer:
             self._note_progress(items)
         finally:
             self._resume(client)
-            self._idle.set()
+            self._watch.idle.set()
 
     def _note_progress(self, items: Sequence[Item]) -> None:
-        self._progress.stands_at(self._processor.positions, time.monotonic())
+        self._watch.progress.stands_at(self._processor.positions, time.monotonic())
         for place, time_ms in {item.place: item.record.timestamp for item in items}.items():
-            self._progress.applied(place, time_ms)
+            self._watch.progress.applied(place, time_ms)
 
     async def _wait_while_polling(self, client: AIOKafkaConsumer, s_max: float) -> bool:
         """Waits with all partitions paused, polling so that the member stays; false if the batch is to be given up."""
         _RETRYING[self.group].set(1)
-        self._retrying = True
+        self._watch.waiting = True
         try:
             with contextlib.suppress(IllegalStateError):
                 client.pause(*client.assignment())
             deadline = time.monotonic() + s_max
             while (left_s := deadline - time.monotonic()) > 0:
-                if self._stopping.is_set() or self._revoking.is_set():
+                if self._stopping.is_set() or self._watch.revoking.is_set():
                     return False
                 # Returns at once: nothing can be fetched while all is paused.
                 with contextlib.suppress(*WITHOUT_POSITION):
                     await self._fetch(client, 0)
                 await self._wait_for_stop(min(0.25, left_s))
-            return not (self._stopping.is_set() or self._revoking.is_set())
+            return not (self._stopping.is_set() or self._watch.revoking.is_set())
         finally:
-            self._retrying = False
-            self._progress.excuse(time.monotonic())
+            self._watch.waiting = False
+            self._watch.progress.excuse(time.monotonic())
             _RETRYING[self.group].set(0)
 
     def _resume(self, client: AIOKafkaConsumer) -> None:
@@ -302,7 +278,7 @@ class Consumer:
         """The positions held here are worth nothing: take them from the database again."""
         self._epoch += 1
         self._processor.positions = {}
-        self._progress.forget()
+        self._watch.progress.forget()
         self._awaiting_position = set(client.assignment())
         with contextlib.suppress(IllegalStateError):
             client.pause(*self._awaiting_position)
@@ -324,7 +300,7 @@ class Consumer:
             client.seek(place, position)
         self._processor.positions = self._processor.positions | positions
         self._awaiting_position -= positions.keys()
-        self._progress.stands_at(positions, time.monotonic())
+        self._watch.progress.stands_at(positions, time.monotonic())
         client.resume(*positions)
         _log.info(
             "partitions taken",
@@ -336,14 +312,14 @@ class Consumer:
         self._epoch += 1
         self._processor.positions = {}
         self._awaiting_position = set()
-        self._progress.forget()
+        self._watch.progress.forget()
         _PARTITIONS[self.group].set(0)
 
     async def revoked(self) -> None:
         """Called before a rebalance: lets the batch under way commit, within bounds; fencing guards the rest."""
-        self._revoking.set()
+        self._watch.revoking.set()
         try:
-            await asyncio.wait_for(self._idle.wait(), DRAIN_ON_REVOKE_S_MAX)
+            await asyncio.wait_for(self._watch.idle.wait(), DRAIN_ON_REVOKE_S_MAX)
         except TimeoutError:
             _log.warning("batch still running when its partitions went", group=self.group)
         self._forget_partitions()
@@ -353,96 +329,8 @@ class Consumer:
         self._forget_partitions()
         self._awaiting_position = set(places)
         client.pause(*places)
-        self._revoking.clear()
+        self._watch.revoking.clear()
         _PARTITIONS[self.group].set(len(places))
-
-    # Beside the poll loop
-
-    async def _observe(self, client: AIOKafkaConsumer) -> None:
-        """Measures lag and raises the alarms."""
-        while True:
-            await asyncio.sleep(OBSERVE_S)
-            now_s = time.monotonic()
-            since_s = self._polling_since_s
-            if since_s is not None and now_s - since_s > self._poll_blocked_s_max:
-                raise PollBlocked(
-                    f"a fetch of group {self.group} has been under way for {now_s - since_s:.0f} s"
-                )
-            places = list(self._processor.positions)
-            try:
-                ends = await client.end_offsets(places) if places else {}
-            except (KafkaError, OSError) as error:
-                _log.warning("lag not measured", group=self.group, error=repr(error))
-                self._progress.excuse(now_s)
-                continue
-            await self._pass_over_gaps(client, places)
-            self._publish_lag(ends)
-            if self._retrying:
-                continue
-            stalled = self._progress.stalled(ends, time.monotonic(), self._stall_s_max)
-            if stalled is not None:
-                raise ConsumerStalled(
-                    f"group {self.group} has not moved in {stalled.topic}/{stalled.partition} "
-                    f"for {self._stall_s_max:g} s although records wait"
-                )
-
-    async def _pass_over_gaps(self, client: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
-        """Where compaction has removed the last records, only the client's position reaches the end of the log."""
-        reached = {place: await client.position(place) for place in places if place in client.assignment()}
-        if self._idle.is_set():
-            held = self._processor.positions
-            self._progress.stands_at(
-                {place: max(reached[place], held[place]) for place in reached.keys() & held.keys()},
-                time.monotonic(),
-            )
-
-    def _publish_lag(self, ends: dict[TopicPartition, int]) -> None:
-        lags = self._progress.observe(ends, time.monotonic(), int(time.time() * 1000))
-        for topic in self._topics:
-            of_topic = [lag for place, lag in lags.items() if place.topic == topic]
-            _LAG[self.group, topic].set(sum(lag.records for lag in of_topic))
-            _AGE_S[self.group, topic].set(max((lag.age_s for lag in of_topic), default=0.0))
-
-    async def _commit_to_kafka(self, client: AIOKafkaConsumer) -> None:
-        """Tells Kafka how far we are, for lag tools; the truth is in the database."""
-        committed: dict[TopicPartition, int] = {}
-        while True:
-            await asyncio.sleep(COMMIT_S)
-            positions = dict(self._processor.positions)
-            if positions and positions != committed and not self._revoking.is_set():
-                await self._commit_positions(client, s_max=10.0)
-                committed = positions
-
-    async def _commit_positions(self, client: AIOKafkaConsumer, *, s_max: float) -> None:
-        positions = dict(self._processor.positions)
-        if not positions:
-            return
-        try:
-            async with asyncio.timeout(s_max):
-                await client.commit(positions)
-        except (KafkaError, TimeoutError, OSError) as error:
-            _log.info("offsets not told to Kafka", group=self.group, error=repr(error))
-
-    async def _sweep_applied(self) -> None:
-        """Forgets old applied versions and counts the parked, a little at a time."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            await self._while_database_is_up(self._sweep.step)
-            await self._while_database_is_up(self._count_parked)
-
-    async def _count_parked(self) -> None:
-        async def count(connection: Connection) -> int:
-            return int(await connection.fetchval(self._queries["count_parked"], self.group, PARKED_COUNT_MAX))
-
-        _PARKED[self.group].set(await self._db.transact(count))
-
-    async def _while_database_is_up(self, work: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await work()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            _log.info("upkeep postponed", group=self.group, error=repr(error))
 
     async def _wait_for_stop(self, s_max: float) -> None:
         with contextlib.suppress(TimeoutError):

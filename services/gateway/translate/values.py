@@ -1,6 +1,6 @@
 """Values that every document has: enums, times and money."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
@@ -13,6 +13,8 @@ from services.gateway.errors import Problem, at_pointer
 from services.gateway.schemas.base import Money
 
 NANOS_DIGITS = 9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS = {code: money.minor_digits(code) for code in money.CURRENCIES}
 
 
 class Words:
@@ -40,7 +42,7 @@ def time_of(message: Any, field: str) -> datetime | None:
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def timestamp_of(moment: datetime) -> Timestamp:
@@ -53,11 +55,10 @@ def timestamp_of(moment: datetime) -> Timestamp:
 def money_of(message: MoneyProto) -> Money:
     """The amount as a decimal string with exactly the currency's places."""
     code = message.currency_code
-    try:
-        digits = money.minor_digits(code)
-    except InvalidArgument:
-        digits = 2
     units, nanos = message.units, message.nanos
+    digits = _DIGITS.get(code, 2)
+    if digits == 2 and units >= 0 and nanos >= 0:
+        return Money(code, f"{units}.{nanos // 10_000_000:02d}")
     sign = "-" if units < 0 or nanos < 0 else ""
     if digits == 0:
         return Money(code, f"{sign}{abs(units)}")

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 import structlog
+
 from services.chassis import kafka
 from services.chassis.pg import Database
 
@@ -16,7 +17,9 @@ LEDGER = "tests.integration.chassis.ledger"
 @pytest.fixture(autouse=True, scope="session")
 def plain_logs() -> None:
     """Without this, structlog renders each traceback with all locals: seconds in which the event loop stands."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
 
 
 @pytest.fixture

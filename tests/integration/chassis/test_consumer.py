@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from services.chassis import kafka
 from services.chassis.consumer import (
     Consumer,
@@ -26,7 +27,6 @@ from services.chassis.consumer.batch import BatchProcessor, decode
 from services.chassis.consumer.sweep import AppliedSweep
 from services.chassis.errors import FailedPrecondition
 from services.chassis.pg import Connection, Database
-
 from tests.integration.chassis.topics import eventually, headers, produce, producer, versions
 
 pytestmark = [pytest.mark.postgres, pytest.mark.kafka]
@@ -184,7 +184,9 @@ async def test_a_zombie_is_fenced(ledger: Database) -> None:
     """Two members believe to own a partition and apply the same batch at once: one of them succeeds."""
     place = TopicPartition("t", 0)
     async with ledger.connection() as connection:
-        await connection.execute("INSERT INTO consumer_offset (grp, topic, part, next) VALUES ('g', 't', 0, 0)")
+        await connection.execute(
+            "INSERT INTO consumer_offset (grp, topic, part, next) VALUES ('g', 't', 0, 0)"
+        )
     records = [
         SimpleNamespace(
             topic="t", partition=0, offset=n, timestamp=0, key=b"a", value=b"", headers=headers("a", n + 1)
@@ -227,7 +229,9 @@ async def test_two_consumers_share_and_hand_over(ledger: Database, kafka_server:
             await eventually(lambda: len(first.assigned) == 2 and len(second.assigned) == 2)
         await eventually(lambda: len(first.assigned) == 4)
         await sending
-        await eventually(effects_are(ledger, {f"a{n}": list(range(1, rounds + 1)) for n in range(aggregates)}))
+        await eventually(
+            effects_are(ledger, {f"a{n}": list(range(1, rounds + 1)) for n in range(aggregates)})
+        )
 
 
 async def test_poison_is_parked_with_its_successors_and_replayed(
@@ -241,11 +245,14 @@ async def test_poison_is_parked_with_its_successors_and_replayed(
     async with consuming(ledger, kafka_server, topic, handler) as consumer:
         await eventually(effects_are(ledger, sound))
         await eventually(lambda: _sum_is(ledger, 30))
-        parked = await list_parked(ledger, group)
-        assert [(p.aggregate_id, p.version, p.cause) for p in sorted(parked, key=lambda p: (p.aggregate_id, p.offset))] == [
-            ("a3", 2, "FAILED"), ("a3", 3, "BLOCKED"),
-            ("a7", 1, "FAILED"), ("a7", 2, "BLOCKED"), ("a7", 3, "BLOCKED"),
-        ]  # fmt: skip
+        parked = sorted(await list_parked(ledger, group), key=lambda p: (p.aggregate_id, p.offset))
+        assert [(p.aggregate_id, p.version, p.cause) for p in parked] == [
+            ("a3", 2, "FAILED"),
+            ("a3", 3, "BLOCKED"),
+            ("a7", 1, "FAILED"),
+            ("a7", 2, "BLOCKED"),
+            ("a7", 3, "BLOCKED"),
+        ]
         assert all("POISON" in p.detail for p in parked if p.cause == "FAILED")
 
         # Later events of a parked aggregate are parked too, a second sending of an applied one is not.
@@ -263,7 +270,9 @@ async def test_poison_is_parked_with_its_successors_and_replayed(
         sound |= {"a3": [1, 2, 3, 4], "a7": [1, 2, 3]}
         assert await effects(ledger) == sound
         async with ledger.connection() as connection:
-            rows = await connection.fetch("SELECT state, resolved_by, count(*) FROM parked_event GROUP BY 1, 2")
+            rows = await connection.fetch(
+                "SELECT state, resolved_by, count(*) FROM parked_event GROUP BY 1, 2"
+            )
         assert [tuple(row) for row in rows] == [("REPLAYED", "bob", 7)]
 
         await produce(kafka_server, topic, [("a3", 5)])
@@ -433,7 +442,9 @@ async def test_a_topic_made_anew_is_not_read_silently(
     """A position behind the end of the log stops the process with a text that says what to do."""
     async with ledger.connection() as connection:
         await connection.execute(
-            "INSERT INTO consumer_offset (grp, topic, part, next) VALUES ($1, $2, 0, 1000)", f"group.{topic}", topic
+            "INSERT INTO consumer_offset (grp, topic, part, next) VALUES ($1, $2, 0, 1000)",
+            f"group.{topic}",
+            topic,
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(positions_module, "BEYOND_END_CHECK_S", 0.01)
@@ -452,7 +463,12 @@ async def test_a_handler_that_hangs_raises_the_alarm(ledger: Database, kafka_ser
 
     await produce(kafka_server, topic, [("a", 1)])
     consumer = Consumer(
-        group=f"group.{topic}", topics=[topic], handler=hang, db=ledger, bootstrap=kafka_server, stall_s_max=2.0
+        group=f"group.{topic}",
+        topics=[topic],
+        handler=hang,
+        db=ledger,
+        bootstrap=kafka_server,
+        stall_s_max=2.0,
     )
     with pytest.raises(ConsumerStalled):
         await consumer.run()
@@ -478,7 +494,9 @@ async def test_offsets_are_told_to_kafka(ledger: Database, kafka_server: str, to
     await produce(kafka_server, topic, a_few(20, 1))
     async with consuming(ledger, kafka_server, topic):
         await eventually(lambda: _sum_is(ledger, 20))
-    client = AIOKafkaConsumer(bootstrap_servers=kafka_server, group_id=f"group.{topic}", enable_auto_commit=False)
+    client = AIOKafkaConsumer(
+        bootstrap_servers=kafka_server, group_id=f"group.{topic}", enable_auto_commit=False
+    )
     await client.start()
     try:
         places = [TopicPartition(topic, part) for part in range(4)]
@@ -522,7 +540,9 @@ async def test_random_faults_leave_one_effect_per_event(
     first_poison = {(a, min(v for b, v in poison if b == a)) for a, _ in poison}
     assert failed == first_poison, f"seed {seed}"
     await replay_parked(ledger, f"group.{topic}", record, actor="test")
-    assert await effects(ledger) == {f"a{n}": list(range(1, rounds + 1)) for n in range(aggregates)}, f"seed {seed}"
+    assert await effects(ledger) == {f"a{n}": list(range(1, rounds + 1)) for n in range(aggregates)}, (
+        f"seed {seed}"
+    )
 
 
 async def test_two_topics_share_one_transaction(ledger: Database, kafka_server: str, topic: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from services.chassis import migrations, pg
 
+from services.chassis import migrations, pg
 from tests.integration.chassis.conftest import LEDGER
 
 pytestmark = pytest.mark.postgres
@@ -23,7 +23,9 @@ async def test_two_replicas_migrate_at_once(database_factory: DatabaseFactory) -
     assert heads == ["0002"] * 3
     connection = await pg.connect(dsn, name="test")
     await migrations.check_at_head(connection, LEDGER)
-    text = await connection.fetchval("INSERT INTO effect (aggregate_id, version) VALUES ('a', 1) RETURNING text")
+    text = await connection.fetchval(
+        "INSERT INTO effect (aggregate_id, version) VALUES ('a', 1) RETURNING text"
+    )
     assert text == ":not_a_parameter 100 %s %(also_not)s; "
     assert await connection.fetchval("SELECT add_to('a', 2)") == 2
     await connection.close()

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from deploy.local.kafka import Kafka
 from services.chassis import kafka
 from services.chassis.consumer import Consumer, Event
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Connection, Database
 from services.chassis.snapshot_reader import SnapshotReader
-
 from tests import servers
 from tests.integration.chassis.conftest import LEDGER
 from tests.integration.chassis.topics import append_all, eventually, message, versions

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from services.chassis import crash, kafka
 from services.chassis.envelope import PAYLOAD_BYTES_MAX
 from services.chassis.outbox import MessageTooLarge, OutboxRelay, append, relay
 from services.chassis.pg import Connection, Database
-
 from tests.integration.chassis.topics import (
     TRACE,
     TYPE,

@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
+
 from services.chassis.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from services.chassis.pg import Connection, Database
 
@@ -152,5 +153,5 @@ async def test_a_database_that_does_not_exist_is_no_outage(ledger_dsn: str) -> N
 
 async def test_a_server_that_never_comes_is_given_up(ledger_dsn: str) -> None:
     """Opening waits a bounded time."""
-    with pytest.raises(OSError, match="refused|Connect"):
+    with pytest.raises(OSError, match=r"refused|Connect"):
         await Database.open("postgresql://postgres@127.0.0.1:1/none", open_s_max=0.3, name="nobody")

@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from services.chassis import kafka
 from services.chassis.envelope import Event
 from services.chassis.snapshot_reader import SnapshotReader
-
 from tests.integration.chassis.topics import eventually, produce, producer, versions
 
 pytestmark = pytest.mark.kafka
 
 
 @contextlib.asynccontextmanager
-async def reading(bootstrap: str, *topics: str, **options: Any) -> AsyncIterator[tuple[SnapshotReader, list[Event]]]:
+async def reading(
+    bootstrap: str, *topics: str, **options: Any
+) -> AsyncIterator[tuple[SnapshotReader, list[Event]]]:
     """A reader that is stopped in the end, and what it has read."""
     seen: list[Event] = []
     reader = SnapshotReader(topics=topics, on_batch=seen.extend, bootstrap=bootstrap, **options)
@@ -51,7 +53,10 @@ async def test_a_tail_starts_at_the_end(kafka_server: str, topic: str) -> None:
     await produce(kafka_server, topic, [("old", 1)])
     async with (
         reading(kafka_server, topic, mode="tail", name="tail") as (reader, seen),
-        reading(kafka_server, topic, mode="tail", rewind_s=3_600, name="rewound") as (rewound, seen_from_before),
+        reading(kafka_server, topic, mode="tail", rewind_s=3_600, name="rewound") as (
+            rewound,
+            seen_from_before,
+        ),
     ):
         async with asyncio.timeout(20):
             await asyncio.gather(reader.caught_up.wait(), rewound.caught_up.wait())

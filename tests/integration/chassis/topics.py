@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
 from services.chassis import ids, kafka
 from services.chassis.clock import now_utc
 from services.chassis.envelope import Event, OutboxMessage, decode_record, encode_headers
@@ -55,7 +56,9 @@ async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
         await made.stop()
 
 
-async def produce(bootstrap: str, topic: str, events: Iterable[tuple[str, int]], payload: bytes = b"x") -> None:
+async def produce(
+    bootstrap: str, topic: str, events: Iterable[tuple[str, int]], payload: bytes = b"x"
+) -> None:
     """Sends events (aggregate, version) straight to Kafka."""
     async with producer(bootstrap) as sender:
         futures = [

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from services.chassis.batcher import MicroBatcher
 from services.chassis.errors import DomainError, NotFound, ResourceExhausted, Unavailable
 
@@ -41,12 +42,14 @@ class Recorder:
         self.batches: list[list[int]] = []
         self.running = 0
         self.running_max = 0
+        self.started = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self, items: list[int]) -> list[int | DomainError]:
         """Flushes."""
         self.batches.append(items)
+        self.started.set()
         self.running += 1
         self.running_max = max(self.running_max, self.running)
         await asyncio.sleep(0)
@@ -151,8 +154,7 @@ async def test_what_arrives_during_a_flush_joins_the_next() -> None:
     recorder.gate.clear()
     batcher = make(recorder, items_max=100, delay_ms_max=1)
     first = asyncio.create_task(batcher.submit(1))
-    while not recorder.batches:
-        await asyncio.sleep(0.001)
+    await recorder.started.wait()
     late = [asyncio.create_task(batcher.submit(n)) for n in (2, 3, 4)]
     await asyncio.sleep(0.02)
     assert recorder.batches == [[1]]
@@ -212,8 +214,7 @@ async def test_the_queue_is_bounded() -> None:
     recorder.gate.clear()
     batcher = make(recorder, items_max=1, queue_items_max=3)
     tasks = [asyncio.create_task(batcher.submit(0))]
-    while not recorder.batches:
-        await asyncio.sleep(0)
+    await recorder.started.wait()
     tasks += [asyncio.create_task(batcher.submit(n)) for n in (1, 2, 3)]
     await asyncio.sleep(0)
     with pytest.raises(ResourceExhausted) as refused:
@@ -237,8 +238,7 @@ async def test_a_cancelled_caller_does_not_stop_a_flush_under_way() -> None:
     batcher = make(recorder)
     leaving = asyncio.create_task(batcher.submit(1))
     staying = asyncio.create_task(batcher.submit(2))
-    while not recorder.batches:
-        await asyncio.sleep(0)
+    await recorder.started.wait()
     leaving.cancel()
     await asyncio.sleep(0)
     recorder.gate.set()

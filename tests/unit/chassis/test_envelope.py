@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from services.chassis.envelope import VERSION_MAX, EnvelopeError, decode_record, encode_headers
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=50)
@@ -16,7 +17,14 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def record(headers: list[tuple[str, Any]], **changes: Any) -> SimpleNamespace:
     """A Kafka record."""
-    fields = {"topic": "t", "partition": 3, "offset": 7, "timestamp": 1_700_000_000_123, "key": b"k", "value": b"v"}
+    fields = {
+        "topic": "t",
+        "partition": 3,
+        "offset": 7,
+        "timestamp": 1_700_000_000_123,
+        "key": b"k",
+        "value": b"v",
+    }
     return SimpleNamespace(**(fields | changes), headers=headers)
 
 
@@ -43,7 +51,13 @@ def encoded(**changes: Any) -> dict[str, bytes]:
     key=TEXTS,
 )
 def test_encoding_and_decoding_are_inverse(
-    event_id: UUID, type_: str, aggregate_id: str, version: int, traceparent: str | None, payload: bytes, key: str
+    event_id: UUID,
+    type_: str,
+    aggregate_id: str,
+    version: int,
+    traceparent: str | None,
+    payload: bytes,
+    key: str,
 ) -> None:
     """Every attribute comes back as it was."""
     headers = encoded(

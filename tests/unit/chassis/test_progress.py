@@ -1,6 +1,7 @@
 """Lag in records and in time, and the alarm."""
 
 from aiokafka import TopicPartition
+
 from services.chassis.consumer.progress import Progress
 
 PLACE = TopicPartition("t", 0)
