@@ -224,6 +224,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         "CPU ms per order, four services": "cpu_ms_per_order_services",
         "memory MB, four services": "memory_mb_services",
         "load generator's share of all cores": "client_cpu_share",
+        "other processes' share of all cores": "others_cpu_share",
     }
     for label, name in rows.items():
         table.add_row(label, _shown(spread.get(name)), _shown(hot.get(name)))

@@ -25,6 +25,12 @@ def usage(pids: Mapping[str, int | None]) -> Usage:
     return Usage({name: _cpu_s(pid) for name, pid in pids.items() if pid is not None})
 
 
+def busy_s() -> float:
+    """CPU seconds that all processes of the machine have used, over all cores."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
 def memory_mb(pids: Mapping[str, int | None]) -> dict[str, float]:
     """Resident memory by name, in MB of 10^6 bytes, without children."""
     return {

@@ -58,18 +58,20 @@ class Part:
     cpu_ms_per_order: dict[str, float] = field(default_factory=dict)
     memory_mb: dict[str, float] = field(default_factory=dict)
     client_cpu_share: float = 0.0
-    """Of all cores, while it ran."""
+    others_cpu_share: float = 0.0
+    """Of all cores, while it ran; others are processes that do not belong to what is measured."""
 
 
 async def measure(
     api: Api, buyer_ref: str, requests: Sequence[bytes], concurrency: int, pids: Mapping[str, int | None]
 ) -> Part:
     """Sends the orders and waits for their decisions. Raises NotDecided, Broken."""
-    before = machine.usage(pids)
+    before, busy_before_s = machine.usage(pids), machine.busy_s()
     load = await send_all(api.base_url, requests, concurrency)
     decided = await await_decided(api, buyer_ref)
-    used = machine.usage(pids).since(before)
+    used, busy_s = machine.usage(pids).since(before), machine.busy_s() - busy_before_s
     elapsed_s = decided - load.started
+    capacity_s = elapsed_s * int(machine.describe()["cores"])
     return Part(
         orders=len(requests),
         accepted=load.accepted,
@@ -81,7 +83,8 @@ async def measure(
         p99_ms=percentile(load.latencies_s, 99) * 1000,
         cpu_ms_per_order={name: seconds * 1000 / max(1, load.accepted) for name, seconds in used.items()},
         memory_mb=machine.memory_mb(pids),
-        client_cpu_share=used.get(CLIENT, 0.0) / elapsed_s / int(machine.describe()["cores"]),
+        client_cpu_share=used.get(CLIENT, 0.0) / capacity_s,
+        others_cpu_share=max(0.0, busy_s - sum(used.values())) / capacity_s,
     )
 
 

@@ -40,9 +40,9 @@ ROWS_PER_TURN = 50
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _IMPORTED = metrics.Kept(
-    Counter("catalog_import_rows_total", "Rows of imports by outcome.", ["outcome"]), children_max=8
+    Counter("sampan_catalog_import_rows_total", "Rows of imports by outcome.", ["outcome"]), children_max=8
 )
-_IMPORTS = Gauge("catalog_import_streams", "Imports at work.")
+_IMPORTS = Gauge("sampan_catalog_import_streams", "Imports at work.")
 
 
 class _Chunk(NamedTuple):

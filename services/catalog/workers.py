@@ -12,7 +12,9 @@ SWEEP_PERIOD_S = 600.0
 SWEEP_ROWS_MAX = 5_000
 
 _log = log.get(__name__)
-_FORGOTTEN = Counter("catalog_request_keys_forgotten_total", "Request ids that were too old to be kept.")
+_FORGOTTEN = Counter(
+    "sampan_catalog_request_keys_forgotten_total", "Request ids that were too old to be kept."
+)
 
 
 async def forget_old_requests(catalog: Catalog, *, older_than_s: float) -> None:

@@ -114,7 +114,7 @@ def decode_record(record: Any) -> Event:
         decoded_traceparent = traceparent.decode("ascii") if traceparent is not None else None
         name = "key"
         key = record.key.decode() if record.key is not None else ""
-    except (KeyError, ValueError, AttributeError) as error:
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise EnvelopeError(f"{name}: {_fault(error)}") from error
     if not type_:
         raise EnvelopeError("ce_type: is empty")
@@ -138,4 +138,4 @@ def decode_record(record: Any) -> Event:
 
 
 def _fault(error: Exception) -> str:
-    return "is missing" if isinstance(error, KeyError | AttributeError) else str(error)
+    return "is missing" if isinstance(error, KeyError | AttributeError | TypeError) else str(error)

@@ -3,7 +3,7 @@
 `.labels(...)` costs more than the observation that follows it, and every new value is a new time series for
 ever. So children are kept in a `Kept`, which also bounds how many there can be:
 
-    PLACED = metrics.Kept(Counter("orders_placed_total", "Orders by outcome.", ["outcome"]), children_max=16)
+    PLACED = metrics.Kept(Counter("sampan_orders_placed_total", "Orders by outcome.", ["outcome"]), children_max=16)
     PLACED["accepted"].inc()
 
 Never label by an id, a SKU, a path or the text of an error.
@@ -27,11 +27,11 @@ OTHER = "other"
 
 _BUILD = Info("sampan_build", "What runs here.")
 _LOOP_LAG = Histogram(
-    "event_loop_lag_seconds", "How late the event loop woke a sleeper.", buckets=LATENCY_BUCKETS_S
+    "sampan_event_loop_lag_seconds", "How late the event loop woke a sleeper.", buckets=LATENCY_BUCKETS_S
 )
-_TASKS = Gauge("event_loop_tasks", "asyncio tasks alive.")
+_TASKS = Gauge("sampan_event_loop_tasks", "asyncio tasks alive.")
 _watched: dict[str, Gauge] = {}
-_POOL = Gauge("pool_connections", "Connections of a pool by state.", ["pool", "state"])
+_POOL = Gauge("sampan_pool_connections", "Connections of a pool by state.", ["pool", "state"])
 
 
 class Kept(dict[str | tuple[str, ...], M], Generic[M]):

@@ -115,9 +115,10 @@ class Call:
     def headers(self) -> Mapping[bytes, bytes]:
         """The headers by lower-case name; several of one name are joined by commas, as HTTP says."""
         if self._headers is None:
-            self._headers = found = {}
+            found: dict[bytes, bytes] = {}
             for name, value in self.scope["headers"]:
                 found[name] = found[name] + b", " + value if name in found else value
+            self._headers = found
         return self._headers
 
     def header(self, name: bytes) -> str | None:
@@ -207,7 +208,7 @@ class Call:
     async def _piece(self, idle_s_max: float) -> tuple[bytes, bool]:
         try:
             async with asyncio.timeout(idle_s_max):
-                message = await self.receive()
+                message: Any = await self.receive()
         except TimeoutError:
             raise Problem(
                 "BODY_TIMEOUT", f"no byte for {idle_s_max:g} s", headers={"connection": "close"}

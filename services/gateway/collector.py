@@ -16,9 +16,9 @@ from services.chassis.rpc import deadline
 BatchPlace = Callable[[pb.BatchPlaceOrdersRequest], Awaitable[pb.BatchPlaceOrdersResponse]]
 Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult]]
 
-_WAITING = Gauge("gateway_place_waiting", "Orders that wait for a batch call.")
+_WAITING = Gauge("sampan_gateway_place_waiting", "Orders that wait for a batch call.")
 _BATCH_ORDERS = Histogram(
-    "gateway_place_batch_orders", "Orders per batch call.", buckets=metrics.BATCH_BUCKETS
+    "sampan_gateway_place_batch_orders", "Orders per batch call.", buckets=metrics.BATCH_BUCKETS
 )
 
 

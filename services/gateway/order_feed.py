@@ -19,7 +19,7 @@ from services.chassis.errors import ResourceExhausted
 NEWS_WAITING_MAX = 64
 
 _log = log.get(__name__)
-_FOLLOWERS = Gauge("gateway_order_followers", "Open event streams and waits.")
+_FOLLOWERS = Gauge("sampan_gateway_order_followers", "Open event streams and waits.")
 
 News = tuple[int, int]
 """The order's version and its state's number after the event."""

@@ -11,43 +11,47 @@ REPLAYED = "replayed"
 
 PLACED = metrics.Kept(
     Counter(
-        "orders_placed_total",
+        "sampan_orders_placed_total",
         "Placements answered: accepted, replayed, or the reason of the refusal.",
         ["outcome"],
     ),
     children_max=32,
 )
 TRANSITIONS = metrics.Kept(
-    Counter("orders_transitions_total", "Changes of orders by the state after them.", ["to_state"]),
+    Counter("sampan_orders_transitions_total", "Changes of orders by the state after them.", ["to_state"]),
     children_max=16,
 )
 IGNORED = metrics.Kept(
     Counter(
-        "orders_ignored_total",
+        "sampan_orders_ignored_total",
         "Causes that rightly changed nothing, as an answer that came after the order's end.",
         ["cause"],
     ),
     children_max=32,
 )
 OFFERS_REPLACED = Counter(
-    "orders_product_snapshots_applied_total", "Product snapshots newer than the offers."
+    "sampan_orders_product_snapshots_applied_total", "Product snapshots newer than the offers."
 )
 OLDEST_WAITING_S = metrics.Kept(
     Gauge(
-        "orders_oldest_waiting_seconds", "Age of the oldest order in a state that is not final.", ["state"]
+        "sampan_orders_oldest_waiting_seconds",
+        "Age of the oldest order in a state that is not final.",
+        ["state"],
     ),
     children_max=16,
 )
 TIMERS_OVERDUE = metrics.Kept(
-    Gauge("orders_timers_overdue", "Timers that were due a while ago and are still there.", ["kind"]),
+    Gauge("sampan_orders_timers_overdue", "Timers that were due a while ago and are still there.", ["kind"]),
     children_max=8,
 )
 PROVIDER_CALLS = metrics.Kept(
-    Counter("orders_payment_provider_calls_total", "Calls to the payment provider.", ["call", "outcome"]),
+    Counter(
+        "sampan_orders_payment_provider_calls_total", "Calls to the payment provider.", ["call", "outcome"]
+    ),
     children_max=64,
 )
 CONTRADICTIONS = Counter(
-    "orders_payment_contradictions_total",
+    "sampan_orders_payment_contradictions_total",
     "Answers of the payment provider that the payment's state rules out.",
 )
 

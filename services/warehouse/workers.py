@@ -20,11 +20,15 @@ OVERDUE_COUNTED_MAX = 100_000
 
 _log = log.get(__name__)
 _OVERDUE = Gauge(
-    "warehouse_holds_pending_past_deadline",
+    "sampan_warehouse_holds_pending_past_deadline",
     f"Pending holds whose deadline has passed, after a sweep, counted up to {OVERDUE_COUNTED_MAX}.",
 )
-_OVERDUE_S = Gauge("warehouse_oldest_overdue_hold_seconds", "How long ago the oldest of their deadlines was.")
-_FORGOTTEN = Counter("warehouse_request_keys_forgotten_total", "Request ids that were too old to be kept.")
+_OVERDUE_S = Gauge(
+    "sampan_warehouse_oldest_overdue_hold_seconds", "How long ago the oldest of their deadlines was."
+)
+_FORGOTTEN = Counter(
+    "sampan_warehouse_request_keys_forgotten_total", "Request ids that were too old to be kept."
+)
 
 
 async def expire_holds(holds: Holds, *, period_s: float, holds_max: int) -> None:

@@ -141,7 +141,10 @@ def shop(system: Stack) -> Iterator[Shop]:
             made = httpx.Client(base_url=system.settings.gateway_url, headers=headers, timeout=40)
             return clients.enter_context(made)
 
-        shop = Shop(system, *(client(KEYS[name]["key"]) for name in KEYS), anonymous=client(None))
+        operator, storefront, other = (
+            client(KEYS[name]["key"]) for name in ("operator", "storefront", "other")
+        )
+        shop = Shop(system, operator, storefront, other, anonymous=client(None))
         merchant = {"merchant_id": "north-lights", "display_name": "North Lights", "region_code": "CN"}
         shop.must(shop.operator.post("/v1/merchants", json=merchant), 201)
         for warehouse_id, region, kind, priority in (

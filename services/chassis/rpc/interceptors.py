@@ -27,19 +27,19 @@ _EXEMPT = ("/grpc.health.", "/grpc.reflection.")
 _CODES = {code.name: code for code in grpc.StatusCode}
 
 _HANDLED = metrics.Kept(
-    Counter("rpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"]),
+    Counter("sampan_rpc_server_handled_total", "Calls answered, by method and status.", ["method", "code"]),
     children_max=500,
 )
 _SECONDS = metrics.Kept(
     Histogram(
-        "rpc_server_seconds",
+        "sampan_rpc_server_seconds",
         "Time from a call's arrival to its answer.",
         ["method"],
         buckets=metrics.LATENCY_BUCKETS_S,
     ),
     children_max=100,
 )
-_IN_FLIGHT = Gauge("rpc_server_in_flight", "Calls being worked on.")
+_IN_FLIGHT = Gauge("sampan_rpc_server_in_flight", "Calls being worked on.")
 
 _logger = log.get(__name__)
 

@@ -25,7 +25,7 @@ CHUNK_BYTES_MAX = 4 * 1024 * 1024
 MESSAGE_CHARS_MAX = 500
 STREAM_S_MAX = 6 * 3600.0
 
-_ROWS = metrics.Kept(Counter("gateway_import_rows_total", "Imported rows by outcome.", ["outcome"]))
+_ROWS = metrics.Kept(Counter("sampan_gateway_import_rows_total", "Imported rows by outcome.", ["outcome"]))
 
 
 class Tally:

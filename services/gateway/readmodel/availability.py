@@ -12,7 +12,7 @@ from services.gateway.readmodel.warehouses import Warehouses
 from services.gateway.schemas.warehouse import Availability, WarehouseAvailability
 
 _log = log.get(__name__)
-_SKUS = Gauge("gateway_availability_skus", "SKUs whose availability is in memory.")
+_SKUS = Gauge("sampan_gateway_availability_skus", "SKUs whose availability is in memory.")
 
 Levels = tuple[int, ...]
 """The version, then pairs of (warehouse number, available units), only of warehouses with something."""

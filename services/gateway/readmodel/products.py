@@ -34,10 +34,12 @@ BatchGet = Callable[
 
 _log = log.get(__name__)
 _READS = metrics.Kept(
-    Counter("gateway_product_reads_total", "Product lookups by where the answer came from.", ["source"])
+    Counter(
+        "sampan_gateway_product_reads_total", "Product lookups by where the answer came from.", ["source"]
+    )
 )
-_BYTES = Gauge("gateway_products_bytes", "Bytes of product documents in memory.")
-_ENTRIES = Gauge("gateway_products_entries", "Product documents in memory.")
+_BYTES = Gauge("sampan_gateway_products_bytes", "Bytes of product documents in memory.")
+_ENTRIES = Gauge("sampan_gateway_products_entries", "Product documents in memory.")
 _FROM_MEMORY = _READS["memory"]
 _FROM_CATALOG = _READS["catalog"]
 

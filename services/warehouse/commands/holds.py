@@ -23,17 +23,17 @@ LAG_BUCKETS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 _log = log.get(__name__)
 _DECISIONS = metrics.Kept(
     Counter(
-        "warehouse_decisions_total",
+        "sampan_warehouse_decisions_total",
         "Commands decided, by kind and outcome; a transaction that is repeated counts again.",
         ["command", "outcome"],
     ),
     children_max=64,
 )
 _BATCH = Histogram(
-    "warehouse_decision_batch_commands", "Commands per transaction.", buckets=metrics.BATCH_BUCKETS
+    "sampan_warehouse_decision_batch_commands", "Commands per transaction.", buckets=metrics.BATCH_BUCKETS
 )
 _EXPIRY_LAG_S = Histogram(
-    "warehouse_hold_expiry_lag_seconds", "From a hold's deadline to its expiry.", buckets=LAG_BUCKETS_S
+    "sampan_warehouse_hold_expiry_lag_seconds", "From a hold's deadline to its expiry.", buckets=LAG_BUCKETS_S
 )
 
 

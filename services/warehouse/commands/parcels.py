@@ -18,7 +18,7 @@ from services.warehouse.store import parcels as store
 
 _log = log.get(__name__)
 _ADVANCED = metrics.Kept(
-    Counter("warehouse_parcels_advanced_total", "Wishes to move a parcel on, by outcome.", ["outcome"])
+    Counter("sampan_warehouse_parcels_advanced_total", "Wishes to move a parcel on, by outcome.", ["outcome"])
 )
 
 

@@ -112,9 +112,9 @@ async def test_it_serves_tells_its_state_and_drains_what_is_under_way() -> None:
         assert status == 200
         for family in (
             "sampan_build_info",
-            "event_loop_lag_seconds",
+            "sampan_event_loop_lag_seconds",
             "process_resident",
-            "rpc_server_in_flight",
+            "sampan_rpc_server_in_flight",
         ):
             assert family in page
         assert (await fetch(admin, "/"))[0] == 404

@@ -56,7 +56,7 @@ async def failure(
 
 def handled(method: str, code: str) -> float:
     labels = {"method": f"{echo.SERVICE}/{method}", "code": code}
-    return REGISTRY.get_sample_value("rpc_server_handled_total", labels) or 0.0
+    return REGISTRY.get_sample_value("sampan_rpc_server_handled_total", labels) or 0.0
 
 
 async def test_a_call_is_answered_and_counted(channel: grpc.aio.Channel) -> None:

@@ -209,7 +209,7 @@ class Orders(Backend, order_service_pb2_grpc.OrderServiceServicer):
         self.placed[key] = order.SerializeToString()
         result.order.CopyFrom(order)
 
-    def move(self, order_id: str, state: order_pb.OrderState) -> order_pb.Order:
+    def move(self, order_id: str, state: order_pb.OrderState.ValueType) -> order_pb.Order:
         """Moves an order on."""
         order = next(order for (_, found), order in self.orders.items() if found == order_id)
         order.state = state

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -50,6 +51,7 @@ class System:
     port: int
 
 
+T = TypeVar("T")
 Start = Callable[..., Awaitable[System]]
 
 
@@ -70,9 +72,14 @@ async def system(start: Start) -> System:
     return await start()
 
 
+def _made(make: Callable[[], T]) -> T:
+    """An instance of a servicer that leaves out what no test calls, although the contract's type has it."""
+    return make()
+
+
 @asynccontextmanager
 async def _system(**changes: object) -> AsyncIterator[System]:
-    catalog, orders, warehouse = Catalog(), Orders(), Warehouse()
+    catalog, orders, warehouse = _made(Catalog), _made(Orders), _made(Warehouse)
     server = make_server(ServiceSettings(), max_concurrent=256)
     product_service_pb2_grpc.add_ProductServiceServicer_to_server(catalog, server)
     merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(catalog, server)

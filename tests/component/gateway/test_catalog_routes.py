@@ -208,7 +208,7 @@ def warehouse_event(warehouse_id: str, *countries: str, disabled: bool = False, 
 
 
 async def test_availability_counts_what_serves_the_destination(system: System) -> None:
-    apply = system.gateway._apply_snapshots
+    apply = system.gateway.apply_snapshots
     apply(
         [
             warehouse_event("madrid", "ES", "PT"),

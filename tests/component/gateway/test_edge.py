@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import httpx
@@ -130,7 +131,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_bytes_however_it_is_annou
     announced = await system.storefront.post("/v1/orders", content=b"x" * 4096, headers=headers)
     assert_problem(announced, 413, "BODY_TOO_LARGE")
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncIterator[bytes]:
         for _ in range(8):
             yield b"y" * 512
 

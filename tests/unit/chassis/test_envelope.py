@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.chassis.envelope import VERSION_MAX, EnvelopeError, decode_record, encode_headers
@@ -127,6 +127,7 @@ def test_a_wrong_header_is_named(header: str, value: bytes | None) -> None:
             decode_record(record([(name, kept) for name, kept in encoded().items() if name != header]))
 
 
+@example(headers=[("ce_aggregateversion", None), ("ce_type", b"t"), ("ce_subject", b"s")], key=b"")
 @given(st.lists(st.tuples(st.sampled_from(list(encoded())), st.binary(max_size=40) | st.none())), st.binary())
 def test_no_bytes_raise_anything_else(headers: list[tuple[str, bytes | None]], key: bytes) -> None:
     """Whatever is in a topic, it is an event or an EnvelopeError."""

@@ -20,7 +20,7 @@ KEYS = json.dumps([{"key": "a-key-for-the-test", "tenant_id": "demo", "role": "o
 @pytest.fixture
 async def routes() -> tuple[Route, ...]:
     """All routes, wired to nothing."""
-    gateway = Gateway(GatewaySettings(api_keys=KEYS))  # type: ignore[arg-type]
+    gateway = Gateway(GatewaySettings(api_keys=KEYS))
     await gateway.close()
     return gateway.routes
 

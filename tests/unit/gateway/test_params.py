@@ -92,4 +92,4 @@ def test_any_other_key_is_refused(key: bytes) -> None:
 )
 def test_a_wrong_keys_file_is_refused_at_the_start(listed: str) -> None:
     with pytest.raises(ValueError, match="api_keys"):
-        GatewaySettings(api_keys=listed)  # type: ignore[arg-type]
+        GatewaySettings(api_keys=listed)
