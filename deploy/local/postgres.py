@@ -178,6 +178,8 @@ class Postgres:
     def kill(self) -> None:
         """Kill the server and all its backends at once."""
         self.process.kill()
+        # A lock file that names a process not yet gone, or a pid that is somebody else's by now, would stop a restart.
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop the server and delete its data, passwords and log."""

@@ -214,7 +214,7 @@ class Call:
                 "BODY_TIMEOUT", f"no byte for {idle_s_max:g} s", headers={"connection": "close"}
             ) from None
         if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError("the client left before its body was complete")
+            raise Problem("BODY_TIMEOUT", "the client left before its body was complete")
         return message.get("body", b""), message.get("more_body", False)
 
 

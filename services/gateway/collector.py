@@ -10,7 +10,7 @@ from prometheus_client import Gauge, Histogram
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import metrics, trace
-from services.chassis.errors import DomainError, Internal, ResourceExhausted, Unavailable
+from services.chassis.errors import DeadlineExceeded, DomainError, Internal, ResourceExhausted, Unavailable
 from services.chassis.rpc import deadline
 
 BatchPlace = Callable[[pb.BatchPlaceOrdersRequest], Awaitable[pb.BatchPlaceOrdersResponse]]
@@ -33,18 +33,21 @@ class PlacementCollector:
         batch_lines_max: int,
         queue_orders_max: int,
         calls_max: int,
+        place_s_max: float,
     ) -> None:
         self._batch_place = batch_place
         self._batch_orders_max = batch_orders_max
         self._batch_lines_max = batch_lines_max
         self._queue_orders_max = queue_orders_max
         self._calls_max = calls_max
+        self._place_s_max = place_s_max
         self._waiting: deque[Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         _WAITING.set_function(lambda: len(self._waiting))
 
     async def place(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResult:
-        """What became of the order. Raises when the whole call failed, and ResourceExhausted when too many wait.
+        """What became of the order. Raises when the whole call failed, ResourceExhausted when too many wait, and
+        DeadlineExceeded when the answer is not there in time, however the time was spent.
 
         A caller that is cancelled leaves its place; its order may have been placed all the same.
         """
@@ -53,7 +56,11 @@ class PlacementCollector:
         future: asyncio.Future[pb.PlaceOrderResult] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._start_call()
-        return await future
+        try:
+            async with asyncio.timeout(self._place_s_max):
+                return await future
+        except TimeoutError:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "orders did not answer in time") from None
 
     async def close(self) -> None:
         """Waits for the calls in flight and for those that follow from what waits."""

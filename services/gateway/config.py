@@ -88,6 +88,9 @@ class GatewaySettings(ProcessSettings):
         ge=0,
         description="Bytes of product documents kept in memory; beyond, the least recently read are dropped.",
     )
+    product_pages_bytes_max: int = Field(
+        default=16 * 1024 * 1024, ge=0, description="Bytes of pages of product lists kept in memory."
+    )
     product_miss_ttl_s: float = Field(
         default=1.0,
         ge=0,

@@ -15,6 +15,7 @@ from services.gateway.config import GatewaySettings
 from services.gateway.openapi import openapi_document
 from services.gateway.order_feed import OrderFeed
 from services.gateway.readmodel.availability import AvailabilityModel
+from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Products
 from services.gateway.readmodel.warehouses import Warehouses as WarehouseModel
 from services.gateway.routes.availability import AvailabilityRoutes
@@ -56,12 +57,14 @@ class Gateway:
             batch_lines_max=settings.place_batch_lines_max,
             queue_orders_max=settings.place_queue_orders_max,
             calls_max=settings.place_calls_max,
+            place_s_max=settings.rpc_deadline_s,
         )
         self.products = Products(
             bytes_max=settings.products_bytes_max,
             miss_ttl_s=settings.product_miss_ttl_s,
             batch_get=lambda request: clients.call(clients.products.BatchGetProducts, request),
         )
+        self.pages = ProductPages(bytes_max=settings.product_pages_bytes_max)
         self.warehouses = WarehouseModel()
         self.availability = AvailabilityModel(self.warehouses)
         self.feed = OrderFeed(subscriptions_max=settings.streams_max)
@@ -83,7 +86,7 @@ class Gateway:
         meta = Meta(self.condition)
         self.routes: tuple[Route, ...] = (
             *Merchants(clients, settings).routes(),
-            *ProductRoutes(clients, settings, self.products).routes(),
+            *ProductRoutes(clients, settings, self.products, self.pages).routes(),
             *AvailabilityRoutes(
                 clients, settings, self.availability, self.snapshots.caught_up.is_set
             ).routes(),
@@ -115,6 +118,8 @@ class Gateway:
             by_topic[event.topic].append(event)
         self.warehouses.apply(by_topic[WAREHOUSES_TOPIC])
         self.products.apply(by_topic[PRODUCTS_TOPIC])
+        for tenant_id in {event.key.partition("/")[0] for event in by_topic[PRODUCTS_TOPIC]}:
+            self.pages.changed(tenant_id)
         self.availability.apply(by_topic[AVAILABILITY_TOPIC])
 
 

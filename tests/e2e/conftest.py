@@ -21,6 +21,7 @@ KEYS = {
     "operator": {"key": "operator-key-of-demo", "tenant_id": "demo", "role": "operator"},
     "storefront": {"key": "storefront-key-of-demo", "tenant_id": "demo", "role": "storefront"},
     "other": {"key": "operator-key-of-other", "tenant_id": "other", "role": "operator"},
+    "scratch": {"key": "operator-key-of-scratch", "tenant_id": "scratch", "role": "operator"},
 }
 PATIENCE_S = 30.0
 
@@ -29,12 +30,14 @@ Document = dict[str, Any]
 
 @dataclass
 class Shop:
-    """The public API as an operator, as a storefront and as another marketplace."""
+    """The public API as an operator, as a storefront, as another marketplace, which has nothing, and as one that
+    nobody looks at, for rough tests."""
 
     stack: Stack
     operator: httpx.Client
     storefront: httpx.Client
     other: httpx.Client
+    scratch: httpx.Client
     anonymous: httpx.Client
 
     def must(self, answer: httpx.Response, status: int = 200) -> Document:
@@ -141,10 +144,14 @@ def shop(system: Stack) -> Iterator[Shop]:
             made = httpx.Client(base_url=system.settings.gateway_url, headers=headers, timeout=40)
             return clients.enter_context(made)
 
-        operator, storefront, other = (
-            client(KEYS[name]["key"]) for name in ("operator", "storefront", "other")
+        shop = Shop(
+            system,
+            operator=client(KEYS["operator"]["key"]),
+            storefront=client(KEYS["storefront"]["key"]),
+            other=client(KEYS["other"]["key"]),
+            scratch=client(KEYS["scratch"]["key"]),
+            anonymous=client(None),
         )
-        shop = Shop(system, operator, storefront, other, anonymous=client(None))
         merchant = {"merchant_id": "north-lights", "display_name": "North Lights", "region_code": "CN"}
         shop.must(shop.operator.post("/v1/merchants", json=merchant), 201)
         for warehouse_id, region, kind, priority in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import httpx
 import pytest
 
@@ -69,3 +71,52 @@ def test_the_read_models_are_rebuilt_at_a_restart_without_any_other_service(shop
         for service in (catalog, warehouse):
             service.wait_ready()
     shop.eventually(lambda: shop.storefront.get("/v1/products/not-in-memory").status_code == 404)
+
+
+def test_a_gateway_that_is_told_to_go_answers_what_it_has_taken(shop: Shop) -> None:
+    sku = shop.new_sku(1000)
+    gateway = shop.stack.services["gateway"]
+    url = f"{shop.stack.settings.gateway_url}/v1/orders"
+    going = threading.Event()
+    broken: list[str] = []
+    placed: list[str] = []
+
+    def buy() -> None:
+        headers = dict(shop.storefront.headers) | {"Connection": "close"}
+        while True:
+            sent = headers | key()
+            try:
+                answer = httpx.post(url, json=order_body((sku, 1)), headers=sent, timeout=20)
+            except httpx.ConnectError:
+                return
+            except httpx.HTTPError as error:
+                broken.append(repr(error))
+                return
+            assert answer.status_code == 201, answer.text
+            placed.append(answer.json()["order_id"])
+            if len(placed) > 20:
+                going.set()
+
+    order = shop.place(order_body((sku, 1)))
+    events: list[str] = []
+
+    def follow() -> None:
+        with shop.storefront.stream("GET", f"/v1/orders/{order['order_id']}/events") as stream:
+            events.extend(stream.iter_lines())
+
+    threads = [threading.Thread(target=work) for work in (buy, buy, buy, buy, follow)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert going.wait(30)
+        gateway.stop(grace_s=25)
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+    finally:
+        gateway.start()
+        gateway.wait_ready()
+    assert broken == []
+    assert any(line.startswith("data: ") for line in events)
+    for order_id in placed:
+        assert shop.order(order_id)["order_id"] == order_id

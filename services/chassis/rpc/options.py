@@ -29,6 +29,8 @@ def server_options(*, connection_age_s_max: float, connection_age_grace_s: float
     return [
         *_SHARED,
         ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_INTERVAL_MS_MIN),
+        # The core's own bandwidth probes count as pings too: a busy client was cut off for them.
+        ("grpc.http2.max_ping_strikes", 0),
         ("grpc.max_connection_age_ms", int(connection_age_s_max * 1000)),
         ("grpc.max_connection_age_grace_ms", int(connection_age_grace_s * 1000)),
         ("grpc.so_reuseport", 0),

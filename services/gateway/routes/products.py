@@ -10,6 +10,7 @@ from services.gateway.call import Call, Reply
 from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import at_parameter, at_pointer
+from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Entry, Products, entry_of
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified
@@ -28,9 +29,12 @@ class ProductRoutes(Resource):
     _decoder = msgspec.json.Decoder(Product)
     _ids_decoder = msgspec.json.Decoder(ProductIds)
 
-    def __init__(self, clients: Clients, settings: GatewaySettings, products: Products) -> None:
+    def __init__(
+        self, clients: Clients, settings: GatewaySettings, products: Products, pages: ProductPages
+    ) -> None:
         super().__init__(clients, settings)
         self._products = products
+        self._pages = pages
 
     async def create(self, call: Call) -> Reply:
         """POST /v1/products"""
@@ -81,10 +85,13 @@ class ProductRoutes(Resource):
             category=query["category"],
             status=query["status"],
         )
+        asked = tuple(query[name] for name in _FILTERS)
+        return Reply(200, await self._pages.get(call.tenant_id, asked, lambda: self._list(request)))
+
+    async def _list(self, request: pb.ListProductsRequest) -> bytes:
         page = await self.clients.call(self.clients.products.ListProducts, request)
-        bodies = [self._body(call.tenant_id, product) for product in page.products]
-        token = encode(page.next_page_token)
-        return Reply(200, b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), token))
+        bodies = [self._body(request.tenant_id, product) for product in page.products]
+        return b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), encode(page.next_page_token))
 
     async def batch_get(self, call: Call) -> Reply:
         """POST /v1/products:batchGet"""
@@ -106,6 +113,7 @@ class ProductRoutes(Resource):
         """Puts what this process has just written into the read model, so that its next reader sees it."""
         entry = entry_of(product)
         self._products.put(call.tenant_id, product.product_id, entry)
+        self._pages.changed(call.tenant_id)
         return entry
 
     def routes(self) -> tuple[Route, ...]:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from sampan.catalog.v1 import merchant_service_pb2_grpc as merchant_grpc
 from sampan.catalog.v1 import product_service_pb2_grpc as pb_grpc
 
 from services.chassis.rpc.channel import make_channel
+from tests import child
 from tests.conftest import DatabaseFactory
 from tests.integration.catalog.running import chunk_of, merchant_request, product_of
 
@@ -28,11 +28,11 @@ START_S_MAX = 30
 class Catalog(NamedTuple):
     """A process and the port that it serves on."""
 
-    process: Process
+    process: child.Child
     grpc_port: int
 
 
-async def started(dsn: str, bootstrap: str, *arguments: str, **variables: str) -> Process:
+async def started(dsn: str, bootstrap: str, *arguments: str, **variables: str) -> child.Child:
     """A process of the catalog; its output is a pipe."""
     environment = {
         **os.environ,
@@ -44,9 +44,7 @@ async def started(dsn: str, bootstrap: str, *arguments: str, **variables: str) -
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         **variables,
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.catalog", *arguments, stdout=PIPE, stderr=PIPE, env=environment
-    )
+    return await child.start([sys.executable, "-m", "services.catalog", *arguments], env=environment)
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.chassis.config import ProcessSettings
 from services.chassis.lifecycle import Runtime
+from tests import child
 from tests.component.chassis import echo
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +33,7 @@ START_S_MAX = 20.0
 class Process:
     """The demo service, its log as it comes, and its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: child.Child) -> None:
         self.process = process
         self.lines: list[dict[str, Any]] = []
 
@@ -59,15 +60,10 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def demo(*arguments: str, **variables: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.component.chassis.demo",
-        *arguments,
+    process = await child.start(
+        [sys.executable, "-m", "tests.component.chassis.demo", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
     )
     try:
         yield Process(process)

@@ -185,6 +185,27 @@ async def test_batches_and_lists(system: System) -> None:
     assert_problem(answer, 400, "TOO_MANY_ITEMS")
 
 
+async def test_equal_lists_are_asked_for_once_until_a_product_changes(system: System) -> None:
+    product = system.catalog.add("demo", "a")
+    path = "/v1/products?page_size=5"
+    system.catalog.delay_s = 0.1
+    answers = await asyncio.gather(*(system.storefront.get(path) for _ in range(20)))
+    assert len({answer.content for answer in answers}) == 1
+    assert len(system.catalog.requests) == 1
+    await system.storefront.get("/v1/products?page_size=6")
+    await system.other.get(path)
+    assert len(system.catalog.requests) == 3
+    system.gateway.apply_snapshots([product_event("demo", system.catalog.add("demo", "b", version=2))])
+    assert len((await system.storefront.get(path)).json()["products"]) == 2
+    body = {"product_id": "c", "merchant_id": "m", "titles": {"en": "C"}}
+    await system.operator.post("/v1/products", json=body, headers=KEY)
+    assert len((await system.storefront.get(path)).json()["products"]) == 3
+    system.catalog.failure = Unavailable("DEPENDENCY_UNAVAILABLE", "down")
+    assert (await system.storefront.get(path)).status_code == 200
+    system.gateway.apply_snapshots([product_event("demo", product)])
+    assert_problem(await system.storefront.get(path), 503, "DEPENDENCY_UNAVAILABLE")
+
+
 def stock_event(sku: str, version: int, **levels: int) -> Event:
     """A SKU's availability by warehouse."""
     message = stock_events.AvailabilitySnapshot(tenant_id="demo", sku=sku, version=version)

@@ -208,6 +208,9 @@ async def test_a_slow_service_is_503(start: Start) -> None:
     system = await start(rpc_deadline_s=0.2)
     system.orders.delay_s = 2
     assert_problem(await system.storefront.get("/v1/orders"), 503, "DEADLINE_EXCEEDED")
+    headers = {"Idempotency-Key": "k"}
+    placed = await system.storefront.post("/v1/orders", json=examples.ORDER, headers=headers)
+    assert_problem(placed, 503, "DEADLINE_EXCEEDED")
 
 
 async def test_requests_beyond_the_bound_are_429(start: Start) -> None:

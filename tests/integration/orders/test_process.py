@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from services.chassis.ids import uuid7
 from services.chassis.pg import Database
 from services.chassis.rpc.channel import make_channel
 from services.orders import events, published
+from tests import child
 from tests.integration.orders.running import (
     TENANT,
     demonstration,
@@ -43,7 +45,7 @@ class Process(NamedTuple):
     """A running service."""
 
     stub: Any
-    process: asyncio.subprocess.Process
+    process: child.Child
 
 
 def environment(dsn: str, bootstrap: str, port: int, **more: str) -> dict[str, str]:
@@ -62,10 +64,12 @@ def environment(dsn: str, bootstrap: str, port: int, **more: str) -> dict[str, s
 
 async def run(*arguments: str, variables: dict[str, str]) -> tuple[int, str]:
     """Runs a command of the service to its end; exit code and output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.orders", *arguments, cwd=ROOT, env=variables,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+    process = await child.start(
+        [sys.executable, "-m", "services.orders", *arguments],
+        cwd=ROOT,
+        env=variables,
+        stderr=subprocess.STDOUT,
+    )
     output, _ = await asyncio.wait_for(process.communicate(), WAIT_S_MAX)
     return process.returncode or 0, output.decode()
 
@@ -73,8 +77,12 @@ async def run(*arguments: str, variables: dict[str, str]) -> tuple[int, str]:
 @contextlib.asynccontextmanager
 async def serving(variables: dict[str, str]) -> AsyncIterator[Process]:
     """A service process that answers; killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.orders", cwd=ROOT, env=variables, stdout=asyncio.subprocess.DEVNULL
+    process = await child.start(
+        [sys.executable, "-m", "services.orders"],
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=None,
     )
     try:
         async with make_channel(

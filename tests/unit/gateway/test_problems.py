@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from sampan.catalog.v1 import error_reason_pb2 as catalog_reasons
@@ -154,3 +156,8 @@ def test_a_schema_fault_names_its_place(body: bytes, reason: str, pointer: str) 
         msgspec.json.decode(body, type=_Outer)
     problem = problem_of_validation(caught.value)
     assert (problem.reason, problem.places[0].name) == (reason, pointer)
+
+
+def test_the_page_of_problems_is_made_from_the_catalogue() -> None:
+    page = Path(__file__).parents[3] / "docs" / "problems.md"
+    assert page.read_text("utf-8") == catalogue_markdown()
