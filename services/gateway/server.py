@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 from services.chassis.lifecycle import CannotStart
 
 BACKLOG = 2048
+LAST_REQUESTS_S = 0.2
 
 
 class _Server(uvicorn.Server):
@@ -18,6 +19,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """The runtime has the signals."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting first: uvicorn alone would drop connections whose request is still on its way."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LAST_REQUESTS_S)
+        await super().shutdown(sockets)
 
 
 class HttpServer:

@@ -72,8 +72,8 @@ def test_an_order_travels_from_the_storefront_to_the_buyer(shop: Shop) -> None:
     assert seen[-1]["final"]
     assert {"fulfilling", "shipped"} <= {event["state"] for event in seen}
 
+    shop.eventually(lambda: shop.order(order_id)["payment_state"] == "captured")
     done = shop.order(order_id)
-    assert done["payment_state"] == "captured"
     assert done["parcels"][0]["tracking_number"] == "SE123"
     history = shop.must(shop.storefront.get(f"/v1/orders/{order_id}/history"))["transitions"]
     assert [one["version"] for one in history] == list(range(1, len(history) + 1))
