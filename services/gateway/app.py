@@ -25,7 +25,7 @@ from services.gateway.auth import KeyRing
 from services.gateway.call import Call, Reply, read_query
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
 from services.gateway.params import PATH_IDS, Param
-from services.gateway.routes.route import Answer, Route
+from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
 
 UNMATCHED = "unmatched"
 REQUEST_ID_CHARS_MAX = 128
@@ -55,7 +55,7 @@ _SECONDS = metrics.Kept(
     ),
     children_max=100,
 )
-_IN_FLIGHT = Gauge("sampan_http_requests_in_flight", "Requests at work, event streams included.")
+_IN_FLIGHT = Gauge("sampan_http_requests_in_flight", "Requests at work, without event streams.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,13 @@ class Edge:
         method, path = scope["method"], scope["path"]
         parent, request_id = _incoming(scope)
         sent = _Sent(send)
+        call = Call(scope, receive, parent)
         self._in_flight += 1
         try:
             with trace.span("http request", parent=parent):
-                traceparent = trace.current_traceparent() or parent
-                call = Call(scope, receive, traceparent)
+                call.traceparent = traceparent = trace.current_traceparent() or parent
                 sent.add_headers(traceparent, request_id)
-                if self._in_flight > self._requests_max and not path.endswith("/events"):
+                if self._in_flight > self._requests_max:
                     busy = Problem("OVERLOADED", "too many requests at a time", retry_after_s=1)
                     await problem_reply(busy, call)(scope, receive, sent)
                 elif (found := self._find_hot(method, path)) is not None:
@@ -113,7 +113,8 @@ class Edge:
                     scope[_CALL] = call  # type: ignore[literal-required]
                     await self._litestar(scope, receive, sent)
         finally:
-            self._in_flight -= 1
+            if not call.is_stream:
+                self._in_flight -= 1
             self._note(method, scope, sent, time.perf_counter() - started, parent)
 
     def _find_hot(self, method: str, path: str) -> tuple[_Served, str] | None:
@@ -127,6 +128,10 @@ class Edge:
     async def run(self, served: _Served, call: Call, path_value: str) -> Answer:
         """The route's answer, or the problem that it ran into."""
         route = served.route
+        if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
+            # A stream lasts as long as its order and costs next to nothing: the feed bounds their number.
+            call.is_stream = True
+            self._in_flight -= 1
         try:
             if route.role is not None:
                 call.caller = self._keys.caller(call.scope["headers"])

@@ -95,7 +95,7 @@ async def _disconnected(receive: Receive) -> None:
 class Call:
     """One request, after authentication. `path` and `query` hold what the route declares, decoded and checked."""
 
-    __slots__ = ("_headers", "caller", "path", "query", "receive", "scope", "traceparent")
+    __slots__ = ("_headers", "caller", "is_stream", "path", "query", "receive", "scope", "traceparent")
 
     def __init__(self, scope: Scope, receive: Receive, traceparent: str) -> None:
         self.scope = scope
@@ -103,6 +103,7 @@ class Call:
         self.traceparent = traceparent
         self._headers: dict[bytes, bytes] | None = None
         self.caller: Caller = _NOBODY
+        self.is_stream = False
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
 

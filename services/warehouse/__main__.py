@@ -1,4 +1,4 @@
-"""Wires the warehouse together: `python -m services.warehouse [setup]`."""
+"""Wires the warehouse together: `python -m services.warehouse [setup | ...]`."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.cli import ParkedQuery
 from services.chassis.consumer import Consumer, Handler
 from services.chassis.crash import crash_point
-from services.chassis.lifecycle import CannotStart, Runtime
+from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
@@ -55,11 +55,7 @@ async def serve(settings: WarehouseSettings) -> None:
         database = await _open(settings)
         runtime.on_close("database", database.close)
         runtime.add_ready_check("database", database.ping)
-        async with database.connection() as connection:
-            try:
-                await migrations.check_at_head(connection, NAME)
-            except migrations.SchemaNotAtHead as error:
-                raise CannotStart(str(error)) from None
+        await migrations.require_head(database, NAME)
 
         relay = OutboxRelay(
             dsn=settings.dsn,
@@ -146,6 +142,14 @@ async def replay_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iter
         )
 
 
+async def discard_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Gives parked events up."""
+    async with _handlers(settings) as (database, handlers):
+        return await consumer.discard_rows(
+            database, handlers, group=query.group, ids=query.ids, actor=query.actor, note=query.note
+        )
+
+
 @asynccontextmanager
 async def _handlers(settings: WarehouseSettings) -> AsyncIterator[tuple[Database, Mapping[str, Handler]]]:
     database = await _open(settings)
@@ -174,5 +178,6 @@ if __name__ == "__main__":
             setup=setup,
             list_parked=list_parked,
             replay_parked=replay_parked,
+            discard_parked=discard_parked,
         )
     )

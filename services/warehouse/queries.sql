@@ -157,6 +157,13 @@ INSERT INTO stock_owners (tenant_id, sku, merchant_id)
 SELECT $1, sku, $3 FROM unnest($2::text[]) AS u (sku) ORDER BY sku
 ON CONFLICT (tenant_id, sku) DO NOTHING;
 
+-- name: change_stock_owner
+-- Gives some SKUs of which nothing is left to another merchant; they are locked.
+WITH owners AS (
+    UPDATE stock_owners SET merchant_id = $3 WHERE tenant_id = $1 AND sku = ANY ($2::text[])
+)
+UPDATE stock SET merchant_id = $3 WHERE tenant_id = $1 AND sku = ANY ($2::text[]);
+
 -- name: insert_stock
 -- Adds the first stock of some SKUs in a warehouse; the SKUs are locked.
 INSERT INTO stock (tenant_id, sku, warehouse_id, merchant_id, on_hand, reserved, version)

@@ -11,7 +11,7 @@ from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode
-from services.gateway.routes.route import Route
+from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
 from services.gateway.schemas.orders import OrderChange
 from services.gateway.translate.orders import FINAL_STATES, STATE
 
@@ -80,7 +80,7 @@ class OrderEvents(Resource):
                 "Server-Sent Events: one `order` event with the present state, then one per change; the event's "
                 "id is the order's version. Comments keep the connection alive. The stream ends after a final state.",
                 answer=None,
-                answer_media_type="text/event-stream",
+                answer_media_type=EVENT_STREAM_MEDIA_TYPE,
                 answer_example=examples.EVENTS,
                 reasons=("ORDER_NOT_FOUND", "OVERLOADED"),
             ),

@@ -2,12 +2,12 @@
 
 import re
 import time
-from uuid import uuid4
 
 import msgspec
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import log, trace
+from services.chassis.errors import DomainError
 from services.chassis.rpc.status import error_of
 from services.gateway import params
 from services.gateway.call import Call, Reply
@@ -77,8 +77,12 @@ class Orders(Resource):
         if result.replayed:
             headers.append((b"idempotency-replayed", b"true"))
         if wait_s:
-            order = await self._decided(call, order, wait_s)
-            headers.append((b"preference-applied", b"wait=%d" % wait_s))
+            try:
+                order = await self._decided(call, order, wait_s)
+                headers.append((b"preference-applied", b"wait=%d" % wait_s))
+            except DomainError as error:
+                # The order is placed: what hinders watching it must not look like a refusal.
+                _log.warning("an order could not be waited for", order_id=order.order_id, reason=error.reason)
         headers.append((b"etag", f'"{order.etag}"'.encode()))
         return Reply(201, encode(order_of(order)), headers=headers)
 
@@ -125,7 +129,7 @@ class Orders(Resource):
         request = pb.CancelOrderRequest(
             tenant_id=call.tenant_id,
             order_id=call.path["order_id"],
-            request_id=call.idempotency_key(required=False) or str(uuid4()),
+            request_id=call.idempotency_key(required=False),
             reason=asked.reason,
             etag="" if etag == "*" else etag,
         )
@@ -268,7 +272,7 @@ class Orders(Resource):
                 answer_headers=etag,
                 idempotency_key="optional",
                 etag="optional",
-                reasons=("ORDER_NOT_FOUND", "ORDER_STATE_WRONG", "ETAG_MISMATCH"),
+                reasons=("ORDER_NOT_FOUND", "ORDER_STATE_WRONG", "ETAG_MISMATCH", "REQUEST_ID_REUSED"),
             ),
             Route(
                 "POST",

@@ -11,6 +11,7 @@ from services.gateway.auth import Role
 from services.gateway.call import Call
 from services.gateway.params import Param
 
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 _NAMES = re.compile(r"\{(\w+)\}")
 
 

@@ -120,12 +120,19 @@ async def _lock(connection: Connection, movement: Movement) -> dict[str, SkuStoc
         await stock_store.add_owners(connection, movement.tenant_id, skus, movement.merchant_id)
     locked = await working_set.lock_stock(connection, [(movement.tenant_id, sku) for sku in skus])
     stocks = {stock.sku: stock for stock in locked}
+    taken_over: list[str] = []
     for line, (sku, _) in zip(movement.first_lines, movement.units, strict=True):
         stock = stocks.get(sku)
         if stock is None:
             raise StockInsufficient(sku, 0, f"lines[{line}].quantity")
         if stock.merchant_id != movement.merchant_id:
-            raise StockOwnerMismatch(sku, f"lines[{line}].sku")
+            if movement.route != RECEIVE or not stock.is_empty:
+                raise StockOwnerMismatch(sku, f"lines[{line}].sku")
+            # Nothing of it lies anywhere: whoever brings the first units owns it, as at the very first receipt.
+            stock.merchant_id = movement.merchant_id
+            taken_over.append(sku)
+    if taken_over:
+        await stock_store.change_owner(connection, movement.tenant_id, taken_over, movement.merchant_id)
     return stocks
 
 

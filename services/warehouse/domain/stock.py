@@ -36,13 +36,6 @@ class StockInvariantBroken(AssertionError):
     """A step would leave 0 <= reserved <= on_hand: a fault of ours, never of a request."""
 
 
-class SkuKey(NamedTuple):
-    """A SKU of a tenant."""
-
-    tenant_id: str
-    sku: str
-
-
 class Allocation(NamedTuple):
     """Units of a SKU in one warehouse."""
 
@@ -75,6 +68,11 @@ class SkuStock:
     sku: str
     merchant_id: str
     levels: dict[str, StockLevel] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it lies anywhere."""
+        return all(level.on_hand == 0 for level in self.levels.values())
 
     @property
     def version(self) -> int:

@@ -42,6 +42,11 @@ async def add_owners(connection: Connection, tenant_id: str, skus: Sequence[str]
     await connection.execute(load_queries(PACKAGE)["add_stock_owners"], tenant_id, skus, merchant_id)
 
 
+async def change_owner(connection: Connection, tenant_id: str, skus: Sequence[str], merchant_id: str) -> None:
+    """Gives locked SKUs of which nothing is left to another merchant."""
+    await connection.execute(load_queries(PACKAGE)["change_stock_owner"], tenant_id, skus, merchant_id)
+
+
 async def insert(
     connection: Connection,
     tenant_id: str,

@@ -39,6 +39,21 @@ class NetworkCache:
         if len(self._known) > TENANTS_MAX:
             self._known.clear()
             self._networks.clear()
+        rows = await self._find_changed(connection, wanted)
+        while rows is None:
+            rows = await self._find_changed(connection, wanted)
+        changed = [row for row in rows if row["tenant_id"] is not None]
+        for row in changed:
+            warehouses = self._known.setdefault(row["tenant_id"], {})
+            warehouses[row["warehouse_id"]] = (row["version"], content_of(row))
+        for tenant_id in {row["tenant_id"] for row in changed}:
+            # A new object: decisions under way keep the one that they began with.
+            self._networks[tenant_id] = Network(content for _, content in self._known[tenant_id].values())
+        now: datetime = rows[0]["now"]
+        return now
+
+    async def _find_changed(self, connection: Connection, wanted: list[str]) -> Sequence[Any] | None:
+        """What differs from what is known; None where that was forgotten meanwhile for another batch's sake."""
         known = [
             (tenant_id, warehouse_id, version)
             for tenant_id in wanted
@@ -51,15 +66,8 @@ class NetworkCache:
             [warehouse_id for _, warehouse_id, _ in known],
             [version for _, _, version in known],
         )
-        changed = [row for row in rows if row["tenant_id"] is not None]
-        for row in changed:
-            warehouses = self._known.setdefault(row["tenant_id"], {})
-            warehouses[row["warehouse_id"]] = (row["version"], content_of(row))
-        for tenant_id in {row["tenant_id"] for row in changed}:
-            # A new object: decisions under way keep the one that they began with.
-            self._networks[tenant_id] = Network(content for _, content in self._known[tenant_id].values())
-        now: datetime = rows[0]["now"]
-        return now
+        forgotten = any(tenant_id not in self._known for tenant_id, _, _ in known)
+        return None if forgotten else rows
 
     def networks(self, tenants: Iterable[str]) -> dict[str, Network]:
         """The networks of those tenants that have any warehouse."""

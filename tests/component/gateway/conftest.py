@@ -20,6 +20,7 @@ from sampan.warehouse.v1 import (
 )
 
 from services.chassis.config import ServiceSettings
+from services.chassis.lifecycle import listen
 from services.chassis.rpc.server import make_server
 from services.gateway.config import GatewaySettings
 from services.gateway.server import HttpServer
@@ -90,18 +91,20 @@ async def _system(**changes: object) -> AsyncIterator[System]:
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     values: dict[str, object] = {
+        "port": 0,
         "api_keys": json.dumps(KEYS),
         "catalog_address": address,
         "orders_address": address,
         "warehouse_address": address,
     }
-    gateway = Gateway(GatewaySettings(**(values | changes)))  # type: ignore[arg-type]
+    settings = GatewaySettings(**(values | changes))  # type: ignore[arg-type]
+    gateway = Gateway(settings)
     gateway.snapshots.caught_up.set()
     gateway.tail.caught_up.set()
-    http = HttpServer(gateway.app, host="127.0.0.1", port=0, keep_alive_s=5, drain_grace_s=5)
-    http.bind()
-    serving = asyncio.create_task(http.run())
-    port = http.port
+    http = HttpServer(gateway.app, keep_alive_s=5, drain_grace_s=5)
+    listener = listen(settings, "port")
+    serving = asyncio.create_task(http.run(listener))
+    port = listener.getsockname()[1]
     async with AsyncExitStack() as clients:
 
         async def client(key: str | None) -> httpx.AsyncClient:

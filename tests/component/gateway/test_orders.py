@@ -239,6 +239,31 @@ async def test_streams_are_bounded_and_leave_nothing_behind(start: Start) -> Non
     assert (await asyncio.wait_for(_first_line(system, path), 5)).startswith("retry")
 
 
+async def test_an_order_that_cannot_be_waited_for_is_acknowledged_all_the_same(start: Start) -> None:
+    system = await start(streams_max=1)
+    order = await placed_order(system)
+    async with system.storefront.stream("GET", f"/v1/orders/{order.order_id}/events") as stream:
+        lines = stream.aiter_lines()
+        while not (await anext(lines)).startswith("data"):
+            pass
+        answer = await system.storefront.post(
+            "/v1/orders", json=examples.ORDER, headers=key() | {"Prefer": "wait=5"}
+        )
+    assert (answer.status_code, answer.json()["state"]) == (201, "pending")
+    assert "preference-applied" not in answer.headers
+
+
+async def test_streams_do_not_take_the_place_of_requests(start: Start) -> None:
+    system = await start(streams_max=2, requests_max=1)
+    order = await placed_order(system)
+    path = f"/v1/orders/{order.order_id}"
+    async with system.storefront.stream("GET", f"{path}/events") as stream:
+        lines = stream.aiter_lines()
+        while not (await anext(lines)).startswith("data"):
+            pass
+        assert (await system.storefront.get(path)).status_code == 200
+
+
 async def _first_line(system: System, path: str) -> str:
     async with system.storefront.stream("GET", path) as stream:
         async for line in stream.aiter_lines():
