@@ -42,22 +42,22 @@ clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stub
 # --- Proof
 
 test: gen ## Unit, integration, end-to-end tests and a short chaos run
-	@CHAOS_ORDERS=$${CHAOS_ORDERS:-300} $(PYTEST) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-unit: gen ## The tests that need no server
 	@$(PYTEST) tests/unit $(ARGS)
 
 test-integration: gen ## The tests on real PostgreSQL and real Kafka
-	@$(PYTEST) $(wildcard tests/component tests/integration tests/contract) $(ARGS)
+	@$(PYTEST) tests/component tests/integration $(ARGS)
 
-chaos: gen ## The long chaos run: kill everything in turn during a replay (CHAOS_ORDERS=2000)
+chaos: gen ## Crash runs only: kill each process in turn during a replay (CHAOS_ORDERS=20000 for longer ones)
 	@$(PYTEST) tests/chaos $(ARGS)
 
 replay: gen ## Send a file of real sales through the API (FILE=..., ORDERS=n for the first n)
 	@$(PY) -m deploy.replay $(if $(FILE),"$(FILE)") $(if $(ORDERS),--orders $(ORDERS))
 
-audit: gen ## Check every invariant in the databases and topics
-	@$(PY) -m deploy.audit
+audit: gen ## Check every invariant in the databases and topics (ARGS=--help lists the options)
+	@$(PY) -m deploy.audit $(ARGS)
 
 bench: gen ## Measure orders per second beside raw PostgreSQL (JSON=path writes the figures)
 	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)")

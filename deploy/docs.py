@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the code: every variable of every service and of the local stack.
+"""Writes docs/configuration.md from the code: every variable of every service, of the local stack and its tools.
 
 `python -m deploy.docs --check` only tells whether the page is current; it exits 1 where it is not.
 """
@@ -43,6 +43,27 @@ LOCAL = """\
 | `JAVA_HOME` | | The JDK (17 or newer) to run Kafka on. |
 """
 
+TOOLS = """
+## The tools
+
+| variable | read by | default | meaning |
+|---|---|---|---|
+| `PYTHON` | `make setup` | `python3` | The Python that `.venv` is made with. |
+| `SERVICE` | `make logs` | all | Only this service's log. |
+| `ALL` | `make clean` | | Anything: deletes downloads, stubs and `.venv` as well. |
+| `ARGS` | `make test`, `test-*`, `chaos`, `lock` | | Further arguments of pytest or of the lock. |
+| `FILE` | `make replay` | required | The file of sales: .csv, .csv.gz or .csv.xz. |
+| `ORDERS` | `make replay` | all | Only the first so many orders of the file. |
+| `RUN` | `make replay` | the time | Name of the run; one that is known is resumed, not doubled. |
+| `SAMPAN_URL` | `make replay`, `bench` | the local stack's | Address of the gateway. |
+| `SAMPAN_API_KEY` | `make replay`, `bench` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
+| `GATEWAY_API_KEYS_FILE` | `make replay`, `bench` | `.local/keys/gateway-api-keys.json` | Holds an operator's key. |
+| `JSON` | `make bench` | | Where the figures are written as JSON. |
+| `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
+| `CHAOS_ORDERS` | `make chaos`, `test` | `2000` | Orders of each crash run. |
+| `SECRETS_DIR` | every service | `/run/secrets` | Folder of secret files, as above. |
+"""
+
 SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
     ("gateway", GatewaySettings),
     ("catalog", CatalogSettings),
@@ -57,7 +78,7 @@ def page() -> str:
         f"| `{name}` | `{default}` | Port on loopback. |\n" for name, default in PORT_DEFAULTS.items()
     )
     tables = "".join(f"\n## {name}\n\n{config.markdown_table(settings)}" for name, settings in SERVICES)
-    return f"{HEAD}{LOCAL}{ports}{tables}"
+    return f"{HEAD}{LOCAL}{ports}{TOOLS}{tables}"
 
 
 def main(arguments: list[str]) -> int:

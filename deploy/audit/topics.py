@@ -14,6 +14,7 @@ from deploy.audit.checks import BrokerUnreachable
 from services.chassis.envelope import EnvelopeError, decode_record
 
 FETCH_BYTES_MAX = 8 * 1024 * 1024
+FETCH_WAIT_MS = 10
 RECORDS_MAX = 5_000
 POLL_TIMEOUT_MS = 100
 SILENT_POLLS_MAX = 300
@@ -95,6 +96,8 @@ class Topics:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            # A fetch left over from the partition before would hold the next one up for as long.
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             check_crcs=True,
         )
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="sampan-audit")

@@ -89,11 +89,12 @@ def main() -> int:
             return 1
     installer_lock = VENV / "installer.txt"
     installer_lock.write_text(lines_of("uv"))
-    say("installing packages from requirements.txt, hashes checked")
+    count = sum("==" in line for line in LOCK.read_text().splitlines())
+    say(f"installing {count} packages from requirements.txt, hashes checked")
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     steps = (
         ([*pip, "--only-binary", ":all:", "-r", installer_lock], None),
-        ([PYTHON, "-m", "uv", "pip", "sync", "--require-hashes", LOCK], package_mirror),
+        ([PYTHON, "-m", "uv", "pip", "sync", "--quiet", "--require-hashes", LOCK], package_mirror),
     )
     for command, environment in steps:
         done = subprocess.run(

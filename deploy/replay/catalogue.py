@@ -70,13 +70,6 @@ def product_id(sku: str) -> str:
     )
 
 
-def sku_of(identifier: str) -> str:
-    """The inverse of `product_id`."""
-    head, *escaped = identifier.split(_ESCAPE)
-    parts = [head.encode()] + [bytes([int(part[:2], 16)]) + part[2:].encode() for part in escaped]
-    return b"".join(parts).decode()
-
-
 def items_of(orders: Iterable[SaleOrder]) -> list[Item]:
     """Every (stock code, price) that the orders name, in the order of first appearance."""
     return list(dict.fromkeys((code, price) for order in orders for code, price, _ in order.lines))

@@ -50,7 +50,7 @@ def test_a_killed_process_loses_and_invents_nothing(
     replay = system.start(
         "deploy.replay",
         sales_file,
-        *("--run", run, "--json", report_file, "--history", history, "--concurrency", "32"),
+        *("--run", run, "--json", report_file, "--history", history, "--concurrency", "32", "--no-audit"),
         log_file=replay_log,
     )
     placed = before
