@@ -7,7 +7,7 @@ from services.catalog import events, rpc, workers
 from services.catalog.commands import Catalog
 from services.catalog.config import CatalogSettings
 from services.chassis import cli, kafka, migrations
-from services.chassis.lifecycle import CannotStart, Runtime
+from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
@@ -22,15 +22,6 @@ async def setup(settings: CatalogSettings) -> None:
     )
 
 
-async def refuse_other_schema(database: Database) -> None:
-    """Raises CannotStart unless the database is at the schema of this code."""
-    async with database.connection() as connection:
-        try:
-            await migrations.check_at_head(connection, "catalog")
-        except migrations.SchemaNotAtHead as error:
-            raise CannotStart(str(error)) from None
-
-
 async def serve(settings: CatalogSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name="catalog") as runtime:
@@ -42,7 +33,7 @@ async def serve(settings: CatalogSettings) -> None:
         )
         runtime.on_close("database", database.close)
         runtime.add_ready_check("database", database.ping)
-        await refuse_other_schema(database)
+        await migrations.require_head(database, "catalog")
 
         relay = OutboxRelay(
             dsn=settings.dsn,

@@ -15,7 +15,6 @@ from services.catalog.domain.merchants import Merchant, StoredMerchant
 from services.catalog.domain.products import Product, Status, StoredProduct
 from services.catalog.errors import (
     EtagMismatch,
-    FieldInvalid,
     FieldRequired,
     MerchantExists,
     MerchantNotFound,
@@ -239,21 +238,18 @@ class Catalog:
         if not upserts:
             return ImportOutcome(0, 0, 0, [])
         wanted = changes.last_of_each(upserts)
-        repeated = len(upserts) - len(wanted)
         now = self._now()
 
         async def work(connection: Connection) -> ImportOutcome:
             heads = await store.lock_heads(connection, tenant_id, sorted(wanted))
-            known = await self._merchants_of(connection, tenant_id, wanted.values())
+            known = await self._merchants_of(connection, tenant_id, upserts)
             comparison = changes.compare(wanted.values(), heads, known, now)
             claims = await self._write(connection, tenant_id, comparison)
             created = sum(change.is_new for change in claims.changes)
-            return ImportOutcome(
-                created,
-                len(claims.changes) - created,
-                comparison.unchanged + repeated,
-                comparison.refusals + claims.refusals,
-            )
+            refusals = comparison.refusals + claims.refusals
+            # Also those that a later row of the same product has replaced.
+            unchanged = len(upserts) - len(claims.changes) - len(refusals)
+            return ImportOutcome(created, len(claims.changes) - created, unchanged, refusals)
 
         outcome = await self._transact(work)
         _log_if_sampled(
@@ -286,7 +282,7 @@ class Catalog:
         owners = await store.lock_skus(
             connection,
             tenant_id,
-            [variant.sku for change in wanted for variant in change.stored.product.variants],
+            [sku for change in wanted for sku in change.skus()],
             [change.stored.product.product_id for change in wanted if not change.is_new],
         )
         claims = changes.claim_skus(wanted, owners)
@@ -330,8 +326,6 @@ def _unrefused(decided: D) -> D:
 
 
 def _page_size(requested: int) -> int:
-    if requested < 0:
-        raise FieldInvalid("page_size", "0 or more")
     return pages.page_size(requested, default=PAGE_SIZE_DEFAULT, maximum=PAGE_SIZE_MAX)
 
 

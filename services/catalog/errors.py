@@ -7,8 +7,7 @@ DomainError
 ├── AlreadyExists        MerchantExists, ProductExists, SkuTaken
 ├── FailedPrecondition   MerchantImmutable, RequestIdReused
 ├── Aborted              EtagMismatch
-├── ResourceExhausted    Overloaded
-└── Unavailable          DependencyUnavailable
+└── ResourceExhausted    Overloaded
 """
 
 from services.chassis.errors import (
@@ -18,7 +17,6 @@ from services.chassis.errors import (
     InvalidArgument,
     NotFound,
     ResourceExhausted,
-    Unavailable,
 )
 
 RETRY_AFTER_S = 1.0
@@ -166,14 +164,5 @@ class EtagMismatch(Aborted):
 class Overloaded(ResourceExhausted):
     """More work than capacity."""
 
-    def __init__(self, message: str = "the catalog has more work than capacity") -> None:
+    def __init__(self, message: str) -> None:
         super().__init__("OVERLOADED", message, retry_after_s=RETRY_AFTER_S)
-
-
-class DependencyUnavailable(Unavailable):
-    """A dependency does not answer."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "DEPENDENCY_UNAVAILABLE", "the catalog's database does not answer", retry_after_s=RETRY_AFTER_S
-        )

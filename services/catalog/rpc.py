@@ -1,8 +1,7 @@
 """The gRPC services of the catalog: protobuf in and out, the errors of the contract; no rules and no SQL."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, TypeAlias
 
 import grpc
@@ -18,14 +17,13 @@ from services.catalog.domain import changes, products
 from services.catalog.domain.changes import Refusal, Upsert
 from services.catalog.domain.products import StoredProduct
 from services.catalog.errors import (
-    DependencyUnavailable,
     FieldRequired,
     Overloaded,
     ProductNotFound,
     TooManyItems,
 )
 from services.chassis import metrics
-from services.chassis.errors import DomainError, ResourceExhausted, Unavailable
+from services.chassis.errors import DomainError
 from services.chassis.rpc.status import status_of
 
 SERVICES = (
@@ -65,26 +63,21 @@ class MerchantService(merchant_grpc.MerchantServiceServicer):
         """Adds a merchant."""
         if not request.HasField("merchant"):
             raise FieldRequired("merchant")
-        with _reasons_of_contract():
-            stored = await self._catalog.create_merchant(request.tenant_id, wire.merchant(request.merchant))
+        stored = await self._catalog.create_merchant(request.tenant_id, wire.merchant(request.merchant))
         return wire.merchant_message(stored)
 
     async def GetMerchant(
         self, request: merchant_pb.GetMerchantRequest, context: Context
     ) -> merchant_pb.Merchant:
         """Reads one merchant."""
-        with _reasons_of_contract():
-            stored = await self._catalog.get_merchant(request.tenant_id, request.merchant_id)
+        stored = await self._catalog.get_merchant(request.tenant_id, request.merchant_id)
         return wire.merchant_message(stored)
 
     async def ListMerchants(
         self, request: merchant_pb.ListMerchantsRequest, context: Context
     ) -> merchant_pb.ListMerchantsResponse:
         """Reads a page of merchants."""
-        with _reasons_of_contract():
-            page = await self._catalog.list_merchants(
-                request.tenant_id, request.page_size, request.page_token
-            )
+        page = await self._catalog.list_merchants(request.tenant_id, request.page_size, request.page_token)
         return merchant_pb.ListMerchantsResponse(
             merchants=map(wire.merchant_message, page.merchants), next_page_token=page.next_page_token
         )
@@ -101,29 +94,25 @@ class ProductService(pb_grpc.ProductServiceServicer):
     async def CreateProduct(self, request: pb.CreateProductRequest, context: Context) -> pb.Product:
         """Adds a product."""
         product = products.validated(wire.product_draft(_stated(request)))
-        with _reasons_of_contract():
-            stored = await self._catalog.create_product(request.tenant_id, request.request_id, product)
+        stored = await self._catalog.create_product(request.tenant_id, request.request_id, product)
         return wire.product_message(stored)
 
     async def UpdateProduct(self, request: pb.UpdateProductRequest, context: Context) -> pb.Product:
         """Replaces a product's content."""
         product = products.validated(wire.product_draft(_stated(request)))
-        with _reasons_of_contract():
-            stored = await self._catalog.update_product(request.tenant_id, request.product.etag, product)
+        stored = await self._catalog.update_product(request.tenant_id, request.product.etag, product)
         return wire.product_message(stored)
 
     async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
         """Reads one product."""
-        with _reasons_of_contract():
-            stored = await self._catalog.get_product(request.tenant_id, request.product_id)
+        stored = await self._catalog.get_product(request.tenant_id, request.product_id)
         return wire.product_message(stored)
 
     async def BatchGetProducts(
         self, request: pb.BatchGetProductsRequest, context: Context
     ) -> pb.BatchGetProductsResponse:
         """Reads products by id."""
-        with _reasons_of_contract():
-            found = await self._catalog.get_products(request.tenant_id, request.product_ids)
+        found = await self._catalog.get_products(request.tenant_id, request.product_ids)
         response = pb.BatchGetProductsResponse()
         room = REPLY_BYTES_MAX
         for product_id, stored in zip(request.product_ids, found, strict=True):
@@ -141,10 +130,9 @@ class ProductService(pb_grpc.ProductServiceServicer):
     ) -> pb.ListProductsResponse:
         """Reads a page of products."""
         chosen = ProductFilter(request.merchant_id, request.category, request.status)
-        with _reasons_of_contract():
-            page = await self._catalog.list_products(
-                request.tenant_id, chosen, request.page_size, request.page_token
-            )
+        page = await self._catalog.list_products(
+            request.tenant_id, chosen, request.page_size, request.page_token
+        )
         response = pb.ListProductsResponse()
         room = REPLY_BYTES_MAX
         for stored in page.products:
@@ -168,8 +156,7 @@ class ProductService(pb_grpc.ProductServiceServicer):
         try:
             while (chunk := await ahead) is not None:
                 ahead = asyncio.create_task(_next_chunk(request_iterator))
-                with _reasons_of_contract():
-                    outcome = await self._catalog.import_products(chunk.tenant_id, chunk.upserts)
+                outcome = await self._catalog.import_products(chunk.tenant_id, chunk.upserts)
                 yield _import_response(chunk, outcome)
         finally:
             self._import_streams -= 1
@@ -232,16 +219,3 @@ def _result_of(product_id: str, stored: StoredProduct | None) -> pb.ProductResul
     if stored is None:
         return pb.ProductResult(error=status_of(ProductNotFound(product_id)))
     return pb.ProductResult(product=wire.product_message(stored))
-
-
-@contextlib.contextmanager
-def _reasons_of_contract() -> Iterator[None]:
-    """Gives what the chassis reports of the database the reasons that the contract knows."""
-    try:
-        yield
-    except Overloaded:
-        raise
-    except ResourceExhausted as error:
-        raise Overloaded from error
-    except Unavailable as error:
-        raise DependencyUnavailable from error

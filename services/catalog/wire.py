@@ -12,6 +12,7 @@ from sampan.catalog.v1 import product_service_pb2 as pb
 from services.catalog.domain.merchants import Merchant, StoredMerchant
 from services.catalog.domain.products import ProductDraft, StoredProduct, Variant, VariantDraft
 from services.chassis import money
+from services.chassis.rpc import times
 
 
 def product_draft(message: pb.Product, *, default_merchant_id: str = "") -> ProductDraft:
@@ -67,9 +68,7 @@ def merchant_message(stored: StoredMerchant) -> merchant_pb.Merchant:
 @functools.lru_cache(maxsize=1024)
 def _timestamp(moment: datetime) -> Timestamp:
     """All rows of a chunk share their times. The message is shared too: it must not be changed."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    return times.to_proto(moment)
 
 
 def _variant_draft(message: pb.Variant) -> VariantDraft:

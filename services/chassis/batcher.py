@@ -1,6 +1,6 @@
 """The micro-batcher: concurrent calls of one kind become one set-based transaction, each with its own answer.
 
-    placer = MicroBatcher("orders.place", place_all, items_max=128, bytes_max=1_000_000, delay_ms_max=2,
+    placer = MicroBatcher("orders.place", place_all, items_max=128, size_max=1_000_000, delay_ms_max=2,
                           queue_items_max=2_000, size_of=lambda order: order.ByteSize())
     order = await placer.submit(command)
 
@@ -40,6 +40,15 @@ _REFUSED = metrics.Kept(
 )
 
 
+def _shutting_down() -> Unavailable:
+    return Unavailable(
+        "DEPENDENCY_UNAVAILABLE",
+        "the service is shutting down",
+        metadata={"cause": "SHUTTING_DOWN"},
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
 class _Call(Generic[R]):
     """One caller's items and the future that gets all their results."""
 
@@ -53,15 +62,17 @@ class _Call(Generic[R]):
 
 
 _Entry: TypeAlias = tuple[Q, int, _Call[R], int]
-"""Item, size in bytes, the call that it belongs to, its place there."""
+"""Item, size, the call that it belongs to, its place there."""
 
 
 class MicroBatcher(Generic[Q, R]):
-    """Collects items and gives them to `flush` in batches of at most `items_max` and `bytes_max`, in order.
+    """Collects items and gives them to `flush` in batches of at most `items_max` and `size_max`, in order.
+
+    `size_of` counts in what makes a batch long: bytes, lines; `size_max` is in the same unit.
 
     `flush` returns one result or `DomainError` per item, in order; what it raises reaches every caller of that
     batch. It runs in a task of its own, so no caller's cancellation can tear it apart: an item that is still
-    queued is taken out, one under way is completed and its result dropped. An item larger than `bytes_max`
+    queued is taken out, one under way is completed and its result dropped. An item larger than `size_max`
     travels alone.
     """
 
@@ -71,26 +82,26 @@ class MicroBatcher(Generic[Q, R]):
         flush: Callable[[list[Q]], Awaitable[list[R | DomainError]]],
         *,
         items_max: int,
-        bytes_max: int,
+        size_max: int,
         delay_ms_max: float,
         queue_items_max: int,
         size_of: Callable[[Q], int],
         in_flight_max: int = 1,
     ) -> None:
-        if min(items_max, bytes_max, queue_items_max, in_flight_max) < 1 or delay_ms_max < 0:
+        if min(items_max, size_max, queue_items_max, in_flight_max) < 1 or delay_ms_max < 0:
             raise ValueError(f"batcher {name}: bounds must be at least 1, the delay at least 0")
         self._name = name
         self._flush = flush
         self._items_max = items_max
-        self._bytes_max = bytes_max
+        self._size_max = size_max
         self._delay_s_max = delay_ms_max / 1000
         self._queue_items_max = queue_items_max
         self._size_of = size_of
         self._in_flight_max = in_flight_max
         self._queue: deque[_Entry[Q, R]] = deque()
-        # Live items and bytes: entries of a cancelled call stay in the deque until their turn, but do not count.
+        # Live items and their size: entries of a cancelled call stay in the deque until their turn, but do not count.
         self._queued = 0
-        self._queued_bytes = 0
+        self._queued_size = 0
         self._flushes: set[asyncio.Task[list[R | DomainError]]] = set()
         self._timer: asyncio.Handle | None = None
         self._closed = False
@@ -125,13 +136,13 @@ class MicroBatcher(Generic[Q, R]):
 
     async def _enqueue(self, items: Sequence[Q]) -> list[R | DomainError]:
         if self._closed:
-            raise Unavailable("SHUTTING_DOWN", "the service is shutting down", retry_after_s=RETRY_AFTER_S)
+            raise _shutting_down()
         if self._queued + len(items) > self._queue_items_max:
             _REFUSED[self._name].inc(len(items))
             raise ResourceExhausted(
-                "QUEUE_FULL",
+                "OVERLOADED",
                 "too many requests are waiting",
-                metadata={"queue": self._name},
+                metadata={"cause": "QUEUE_FULL", "queue": self._name},
                 retry_after_s=RETRY_AFTER_S,
             )
         call: _Call[R] = _Call(len(items), asyncio.get_running_loop().create_future())
@@ -140,7 +151,7 @@ class MicroBatcher(Generic[Q, R]):
             (item, size, call, index) for index, (item, size) in enumerate(zip(items, sizes, strict=True))
         )
         self._queued += len(items)
-        self._queued_bytes += sum(sizes)
+        self._queued_size += sum(sizes)
         self._schedule()
         try:
             return await call.future
@@ -155,7 +166,7 @@ class MicroBatcher(Generic[Q, R]):
         if sizes:
             self._queue = deque(entry for entry in self._queue if entry[2] is not call)
             self._queued -= len(sizes)
-            self._queued_bytes -= sum(sizes)
+            self._queued_size -= sum(sizes)
             self._queued_gauge.set(self._queued)
 
     def _schedule(self) -> None:
@@ -163,7 +174,7 @@ class MicroBatcher(Generic[Q, R]):
         if len(self._flushes) >= self._in_flight_max:
             return
         loop = asyncio.get_running_loop()
-        full = self._queued >= self._items_max or self._queued_bytes >= self._bytes_max
+        full = self._queued >= self._items_max or self._queued_size >= self._size_max
         if full and self._delay_s_max > 0:
             self._cancel_timer()
             self._start_flushes()
@@ -199,13 +210,13 @@ class MicroBatcher(Generic[Q, R]):
         entries: list[_Entry[Q, R]] = []
         size = 0
         while self._queue and len(entries) < self._items_max:
-            if entries and size + self._queue[0][1] > self._bytes_max:
+            if entries and size + self._queue[0][1] > self._size_max:
                 break
             entry = self._queue.popleft()
             size += entry[1]
             entries.append(entry)
         self._queued -= len(entries)
-        self._queued_bytes -= size
+        self._queued_size -= size
         self._queued_gauge.set(self._queued)
         return entries
 
@@ -220,7 +231,7 @@ class MicroBatcher(Generic[Q, R]):
         results: list[R | DomainError] = []
         if task.cancelled():
             # Only the end of the process does that; the callers must not wait for ever.
-            error = Unavailable("SHUTTING_DOWN", "the service is shutting down", retry_after_s=RETRY_AFTER_S)
+            error = _shutting_down()
         elif (error := task.exception()) is None:
             results = task.result()
             if len(results) != len(entries):

@@ -4,6 +4,7 @@
     setup           migrate the database and create the topics; safe to repeat and to run twice at once
     list-parked     events that could not be handled, one JSON object per line
     replay-parked   hand parked events to their handler again, in order
+    discard-parked  give parked events up for good; their aggregates go on without them
     config          the values in force, secrets masked; with --markdown, the table of all variables
 
 Exit codes: 0 done, 1 failed (the last line of the log says why), 2 wrong configuration or arguments.
@@ -32,12 +33,17 @@ _logger = log.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ParkedQuery:
-    """Which parked events an operator means, and who asks: a replay is recorded with its actor."""
+    """Which parked events an operator means, and who asks: what is done is recorded with its actor.
+
+    `ids` and `note` are those of `discard-parked`: the events to give up, and why.
+    """
 
     group: str | None
     aggregate_id: str | None
     limit: int
     actor: str
+    ids: tuple[int, ...] = ()
+    note: str = ""
 
 
 Hook = Callable[[S], Awaitable[None]]
@@ -54,6 +60,7 @@ class Service(Generic[S]):
     setup: Hook[S] | None = None
     list_parked: ParkedHook[S] | None = None
     replay_parked: ParkedHook[S] | None = None
+    discard_parked: ParkedHook[S] | None = None
 
 
 def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,13 +92,22 @@ async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> 
         hook = service.list_parked if chosen.command == "list-parked" else service.replay_parked
         assert hook is not None
         query = ParkedQuery(chosen.group, chosen.aggregate_id, chosen.limit, chosen.actor)
-        for row in await hook(settings, query):
-            sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
+        _print(await hook(settings, query))
+    elif chosen.command == "discard-parked":
+        assert service.discard_parked is not None
+        ids = tuple(chosen.ids)
+        query = ParkedQuery(chosen.group, None, len(ids), chosen.actor, ids, chosen.note)
+        _print(await service.discard_parked(settings, query))
     elif chosen.command == "setup":
         assert service.setup is not None
         await service.setup(settings)
     else:
         await service.serve(settings)
+
+
+def _print(rows: Iterable[Mapping[str, object]]) -> None:
+    for row in rows:
+        sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
 
 
 def _parser(service: Service[S]) -> argparse.ArgumentParser:
@@ -117,10 +133,24 @@ def _parser(service: Service[S]) -> argparse.ArgumentParser:
             parked.add_argument("--aggregate-id", help="only those of this aggregate")
             parked.add_argument("--limit", type=int, default=PARKED_LIMIT_DEFAULT, help="at most so many")
             parked.add_argument("--actor", default=_who(), help="who does it, for the record")
+    if service.discard_parked is not None:
+        discard = add(
+            "discard-parked", "Give parked events up for good; their aggregates go on without them."
+        )
+        discard.add_argument("ids", type=int, nargs="+", metavar="id", help="an id that list-parked shows")
+        discard.add_argument("--group", required=True, help="the consumer group that they are parked in")
+        discard.add_argument("--note", type=_note, required=True, help="why, for the record")
+        discard.add_argument("--actor", default=_who(), help="who does it, for the record")
     add("config", "Show the values in force.").add_argument(
         "--markdown", action="store_true", help="instead, the table of all variables"
     )
     return parser
+
+
+def _note(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why")
+    return text
 
 
 def _who() -> str:

@@ -17,11 +17,3 @@ def rfc3339(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone has no place on the wire")
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def parse_rfc3339(text: str) -> datetime:
-    """The inverse of `rfc3339`, also for other offsets; raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("the time has no zone")
-    return moment.astimezone(UTC)

@@ -166,6 +166,42 @@ class ServiceSettings(ProcessSettings):
     )
 
 
+PoolSize = Annotated[
+    int,
+    Field(ge=2, le=200, description="Connections to PostgreSQL at most, without the relay's own."),
+]
+StatementTimeout = Annotated[
+    int, Field(ge=100, le=600_000, description="Milliseconds that a statement may take.")
+]
+ConcurrentCalls = Annotated[
+    int, Field(ge=1, le=10_000, description="Calls worked on at once; more are refused as overload.")
+]
+
+
+class DatabaseServiceSettings(ServiceSettings):
+    """What every service has that keeps a database and publishes what happens to it."""
+
+    dsn: str = Field(min_length=1, repr=False, description="PostgreSQL of the service, as a URL.")
+    pool_size_max: PoolSize = 8
+    statement_timeout_ms: StatementTimeout = 15_000
+    concurrent_calls_max: ConcurrentCalls = 512
+    relay_shards: int = Field(default=2, ge=1, le=16, description="Outbox relays that publish side by side.")
+    topic_partitions: int = Field(
+        default=4,
+        ge=1,
+        le=1024,
+        validation_alias="TOPIC_PARTITIONS",
+        description="Partitions of a topic at its creation; never changed afterwards.",
+    )
+    topic_replication: int = Field(
+        default=1,
+        ge=1,
+        le=7,
+        validation_alias="TOPIC_REPLICATION",
+        description="Copies of each partition; 3 in production.",
+    )
+
+
 P = TypeVar("P", bound=ProcessSettings)
 
 

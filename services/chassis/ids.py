@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from datetime import UTC, datetime
 from uuid import UUID
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
@@ -39,8 +38,3 @@ def uuid7() -> UUID:
         | (counter & 0x3FFF_FFFF) << 32
         | noise & 0xFFFF_FFFF
     )
-
-
-def made_at(identifier: UUID) -> datetime:
-    """When a UUIDv7 was made, to the millisecond."""
-    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

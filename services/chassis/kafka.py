@@ -129,7 +129,9 @@ async def ensure_topics(
                 await admin.close()
     except TimeoutError as error:
         raise Unavailable(
-            "KAFKA_UNAVAILABLE", f"Kafka at {bootstrap} was not ready within {s_max:g} s"
+            "DEPENDENCY_UNAVAILABLE",
+            f"Kafka at {bootstrap} was not ready within {s_max:g} s",
+            metadata={"cause": "KAFKA_UNAVAILABLE"},
         ) from error
 
 

@@ -1,46 +1,28 @@
 """A process from start to drain: what is opened first is closed last, within a bounded time.
 
-The composition root of a service, complete (services/orders/__main__.py):
+A composition root, in short (services/orders/__main__.py is a whole one):
 
     async def serve(settings: OrdersSettings) -> None:
-        async with Runtime(settings, name="orders") as rt:
-            db = await Database.open(settings.dsn, pool_size_max=settings.pool_size_max)
-            rt.on_close("database", db.close)
-            rt.add_ready_check("database", db.ping)
+        async with Runtime(settings, name="orders") as runtime:
+            db = await Database.open(settings.dsn, pool_size_max=settings.pool_size_max, ...)
+            runtime.on_close("database", db.close)
+            runtime.add_ready_check("database", db.ping)
 
             relay = OutboxRelay(...)
-            rt.spawn(relay.run(), "outbox relay", stop=relay.stop)
+            runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
 
-            server = make_server(settings, max_concurrent=settings.grpc_concurrent_max)
-            pb_grpc.add_OrdersServiceServicer_to_server(rpc.OrdersService(db, relay), server)
-            await rt.serve(server, services=["sampan.orders.v1.OrdersService"])
+            server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+            pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(...), server)
+            await runtime.serve(server, services=rpc.SERVICES)
 
     if __name__ == "__main__":
-        cli.run(cli.Service(name="orders", settings=OrdersSettings, serve=serve, setup=setup))
+        cli.run(cli.Service(name="orders", settings=OrdersSettings, serve=serve, setup=setup, ...))
 
 On SIGTERM or SIGINT `serve` returns after the server has drained, and leaving the `async with` stops the
 tasks and runs the closers, the newest first. A task that crashes stops the process in the same way, but with
 exit code 1, so that a supervisor starts it anew. A second signal ends the process at once.
 
-The gateway has another server, so it gives `serve_with` two hooks:
-
-    class HttpServer(uvicorn.Server):
-        def capture_signals(self):                                  # the runtime has the signals
-            return contextlib.nullcontext()
-
-    server = HttpServer(uvicorn.Config(app, log_config=None, access_log=False))
-    http = rt.spawn(server.serve([listen(settings, "port")]), "http")
-
-    async def start() -> None:
-        while not server.started and not http.done():
-            await asyncio.sleep(0.01)
-
-    async def stop(grace_s: float) -> None:
-        server.config.timeout_graceful_shutdown = max(1, int(grace_s))
-        server.should_exit = True
-        await asyncio.wait({http})
-
-    await rt.serve_with(start, stop)
+A server of another kind gives `serve_with` its start and its stop: services/gateway/__main__.py does so for HTTP.
 """
 
 import asyncio
@@ -86,7 +68,8 @@ def listen(settings: ProcessSettings, field: str) -> socket.socket:
     """A socket that listens on `settings.host` and the port in that field; raises CannotStart."""
     port: int = getattr(settings, field)
     try:
-        return socket.create_server((settings.host, port), backlog=LISTEN_BACKLOG)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, port), family=family, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise CannotStart(_port_fault(settings, field, os.strerror(error.errno or 0))) from None
 

@@ -4,7 +4,8 @@
     _logger.info("order placed", order_id=str(order_id), **trace.fields(traceparent))
 
 The event is a constant text and the facts are fields. The ids of the current trace are added where there is
-one. Names, addresses and other personal data do not belong here: log ids.
+one. Names, addresses and other personal data do not belong here: log ids. Of errors of PostgreSQL only what
+`pg_errors` tells is printed.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from services.chassis import trace
+from services.chassis import pg_errors, trace
 
 _NOISY_LIBRARIES = {
     "aiokafka": logging.WARNING,
@@ -42,7 +43,7 @@ def configure(service: str, level: str) -> None:
         _add_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(pg_errors.render),
     ]
     render = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(

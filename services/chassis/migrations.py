@@ -9,7 +9,7 @@ A service's `migrations/` holds `0001_initial.py`, `0002_....py`, ... without ga
         migrations.execute('''CREATE TABLE ...; CREATE INDEX ...;''')
 
 There is no way down: a fault is mended by the next migration. Only the `setup` command imports Alembic; a
-serving process calls `check_at_head`.
+serving process calls `require_head`.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from zlib import crc32
 import asyncpg
 
 from services.chassis import log, pg
-from services.chassis.pg import Connection
+from services.chassis.lifecycle import CannotStart
+from services.chassis.pg import Connection, Database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as AlchemyConnection
@@ -78,6 +79,15 @@ async def check_at_head(connection: Connection, service: str) -> None:
             f"the {service} database is at revision {current or 'none'}, this code needs {head}: "
             f"run `python -m services.{service} setup`"
         )
+
+
+async def require_head(database: Database, service: str) -> None:
+    """Raises `CannotStart` unless the database is at the schema of this code."""
+    async with database.connection() as connection:
+        try:
+            await check_at_head(connection, service)
+        except SchemaNotAtHead as error:
+            raise CannotStart(str(error)) from None
 
 
 async def upgrade(

@@ -1,4 +1,4 @@
-"""Money as whole minor units (cents, fils, yen) of a currency; pure arithmetic, half-up, no floats.
+"""Money as whole minor units (cents, fils, yen) of a currency; pure arithmetic, no rounding, no floats.
 
 Minor units are those of ISO 4217. CLDR (babel) and many shops differ for some currencies, such as IDR or
 HUF, because nobody mints their coins; books and payment providers follow ISO, and so do we.
@@ -6,8 +6,7 @@ HUF, because nobody mints their coins; books and payment providers follow ISO, a
 """
 
 import re
-from decimal import ROUND_HALF_UP, Context, Decimal
-from fractions import Fraction
+from decimal import Context, Decimal
 
 from services.chassis.errors import InvalidArgument
 
@@ -32,7 +31,6 @@ CURRENCIES = frozenset(_MINOR_DIGITS)
 """The ISO 4217 codes that money can be in: circulating currencies, neither funds nor metals."""
 
 _exact = Context(prec=60)
-_ADJUSTED_MAX = 20
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 
 
@@ -44,14 +42,6 @@ def minor_digits(currency_code: str) -> int:
         raise InvalidArgument(
             "CURRENCY_UNKNOWN", "not the code of a circulating currency (ISO 4217)", field="currency_code"
         ) from None
-
-
-def to_minor(amount: Decimal, currency_code: str) -> int:
-    """The amount in minor units, rounded half-up (2.345 EUR -> 235, -2.345 EUR -> -235)."""
-    digits = minor_digits(currency_code)
-    if not amount.is_finite() or amount.adjusted() > _ADJUSTED_MAX:
-        raise InvalidArgument("AMOUNT_OUT_OF_RANGE", "beyond 64 bits of minor units", field="amount")
-    return _bounded(int(amount.scaleb(digits, _exact).quantize(Decimal(1), ROUND_HALF_UP, _exact)))
 
 
 def from_minor(minor: int, currency_code: str) -> Decimal:
@@ -79,13 +69,6 @@ def parse_minor(text: str, currency_code: str) -> int:
             "AMOUNT_TOO_PRECISE", f"{currency_code} has {digits} decimal places", field="amount"
         )
     return _bounded(int(shifted))
-
-
-def share_half_up(minor: int, ratio: Fraction) -> int:
-    """`minor * ratio` rounded half-up, away from zero: the one place where tax and conversion round."""
-    exact = abs(minor * ratio)
-    rounded = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
-    return _bounded(rounded if minor * ratio >= 0 else -rounded)
 
 
 def units_and_nanos(minor: int, currency_code: str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def filter_hash(*parts: object) -> bytes:
 def page_size(requested: int, *, default: int, maximum: int) -> int:
     """The size to use: the default for 0, coerced to the maximum above it; negative is refused."""
     if requested < 0:
-        raise InvalidArgument("PAGE_SIZE_INVALID", "page_size must not be negative", field="page_size")
+        raise InvalidArgument("FIELD_INVALID", "page_size must not be negative", field="page_size")
     return min(requested or default, maximum)
 
 

@@ -54,11 +54,6 @@ _TRANSACTION_S = Histogram(
 )
 
 
-def is_conflict(error: BaseException) -> bool:
-    """Another transaction won; the same work may be tried again at once."""
-    return isinstance(error, CONFLICTS)
-
-
 def is_unavailable(error: BaseException) -> bool:
     """The database, not the statement, is at fault: waiting helps."""
     if isinstance(error, asyncpg.PostgresError):
@@ -250,8 +245,9 @@ class Database:
             except CONFLICTS as error:
                 if attempt >= attempts_max:
                     raise Unavailable(
-                        "DATABASE_CONTENDED",
+                        "DEPENDENCY_UNAVAILABLE",
                         "too many transactions changed the same rows",
+                        metadata={"cause": "DATABASE_CONTENDED"},
                         retry_after_s=RETRY_AFTER_S,
                     ) from error
             _RETRIES.inc()
@@ -286,7 +282,10 @@ class Database:
     async def _acquire(self) -> Pooled:
         if self._waiters >= self._waiters_max:
             raise ResourceExhausted(
-                "DATABASE_QUEUE_FULL", "too many callers wait for the database", retry_after_s=RETRY_AFTER_S
+                "OVERLOADED",
+                "too many callers wait for the database",
+                metadata={"cause": "DATABASE_QUEUE_FULL"},
+                retry_after_s=RETRY_AFTER_S,
             )
         self._waiters += 1
         _WAITERS.inc()
@@ -314,7 +313,10 @@ class Database:
         if is_unavailable(error):
             _UNAVAILABLE.inc()
             raise Unavailable(
-                "DATABASE_UNAVAILABLE", "the database does not answer", retry_after_s=RETRY_AFTER_S
+                "DEPENDENCY_UNAVAILABLE",
+                "the database does not answer",
+                metadata={"cause": "DATABASE_UNAVAILABLE"},
+                retry_after_s=RETRY_AFTER_S,
             ) from error
 
 

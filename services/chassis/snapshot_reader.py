@@ -99,8 +99,6 @@ class SnapshotReader:
         except TimeoutError:
             self._task.cancel()
 
-    close = stop
-
     async def _session(self) -> None:
         client = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,

@@ -1,7 +1,7 @@
 """python -m services.gateway [serve|config]: the composition root."""
 
 from services.chassis import cli
-from services.chassis.lifecycle import Runtime
+from services.chassis.lifecycle import Runtime, listen
 from services.gateway.config import GatewaySettings
 from services.gateway.server import HttpServer
 from services.gateway.wiring import Gateway
@@ -18,15 +18,12 @@ async def serve(settings: GatewaySettings) -> None:
         runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
         server = HttpServer(
             gateway.app,
-            host=settings.host,
-            port=settings.port,
             keep_alive_s=settings.keep_alive_s,
             drain_grace_s=settings.drain_grace_s,
         )
 
         async def start() -> None:
-            server.bind()
-            runtime.spawn(server.run(), "http", stop=server.stop)
+            runtime.spawn(server.run(listen(settings, "port")), "http", stop=server.stop)
 
         async def stop(grace_s: float) -> None:
             # Streams first: they never end by themselves.

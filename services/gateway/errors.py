@@ -83,7 +83,6 @@ _CATALOGUE = (
     ("QUANTITY_INVALID", 400, "Invalid quantity", "A quantity is out of range or has the wrong sign."),
     ("TOO_MANY_LINES", 400, "Too many lines", "An order holds at most 2,000 lines."),
     ("TOO_MANY_ITEMS", 400, "Too many items", "More items than the request may hold."),
-    ("PAGE_SIZE_INVALID", 400, "Invalid page size", "A page size must not be negative."),
     ("PAGE_TOKEN_INVALID", 400, "Invalid page token", "The page token is none of ours."),
     (
         "PAGE_TOKEN_MISMATCH",
@@ -133,6 +132,10 @@ _CATALOGUE = (
     ("MERCHANTS_MIXED", 422, "Several merchants", "An order's lines must all be of one merchant."),
     ("TOTAL_TOO_LARGE", 422, "Total too large", "The total exceeds what can be represented."),
     ("OVERLOADED", 429, "Too much work", "A bound is reached; try again after a pause.", True),
+    # What a newer service finds, for a reason that this gateway does not know yet.
+    ("NOT_FOUND", 404, "Not found", "There is no such thing."),
+    ("ALREADY_EXISTS", 409, "Exists", "The identity is taken."),
+    ("CONFLICT", 409, "Conflict", "The state of the thing does not allow it."),
     # What is no fault of the caller.
     ("INTERNAL", 500, "Our fault", "Something failed here; the trace id finds it in the log."),
     ("DEPENDENCY_UNAVAILABLE", 503, "Unavailable", "A service behind does not answer; try again.", True),
@@ -147,9 +150,9 @@ _BY_CODE: Mapping[str, tuple[int, str]] = {
     "OUT_OF_RANGE": (400, "FIELD_INVALID"),
     "UNAUTHENTICATED": (401, "CREDENTIAL_UNKNOWN"),
     "PERMISSION_DENIED": (403, "ROLE_MISSING"),
-    "NOT_FOUND": (404, "ROUTE_NOT_FOUND"),
-    "ALREADY_EXISTS": (409, "REQUEST_ID_REUSED"),
-    "FAILED_PRECONDITION": (409, "ORDER_STATE_WRONG"),
+    "NOT_FOUND": (404, "NOT_FOUND"),
+    "ALREADY_EXISTS": (409, "ALREADY_EXISTS"),
+    "FAILED_PRECONDITION": (409, "CONFLICT"),
     "ABORTED": (412, "ETAG_MISMATCH"),
     "RESOURCE_EXHAUSTED": (429, "OVERLOADED"),
     "UNAVAILABLE": (503, "DEPENDENCY_UNAVAILABLE"),

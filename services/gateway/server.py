@@ -8,9 +8,6 @@ from collections.abc import Iterator
 import uvicorn
 from litestar.types import ASGIApp
 
-from services.chassis.lifecycle import CannotStart
-
-BACKLOG = 2048
 LAST_REQUESTS_S = 0.2
 
 
@@ -29,14 +26,9 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Listens from `bind` on; `stop` lets the requests at work finish."""
+    """Serves on a socket that listens already; `stop` lets the requests at work finish."""
 
-    def __init__(
-        self, app: ASGIApp, *, host: str, port: int, keep_alive_s: int, drain_grace_s: float
-    ) -> None:
-        self._host = host
-        self.port = port
-        self._listener: socket.socket | None = None
+    def __init__(self, app: ASGIApp, *, keep_alive_s: int, drain_grace_s: float) -> None:
         self._done = asyncio.Event()
         self._server = _Server(
             uvicorn.Config(
@@ -55,23 +47,10 @@ class HttpServer:
             )
         )
 
-    def bind(self) -> None:
-        """Takes the port; raises CannotStart where it is not to be had."""
-        try:
-            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-            self._listener = socket.create_server((self._host, self.port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            cause = error.strerror or str(error)
-            raise CannotStart(f"cannot listen on {self._host}:{self.port} (GATEWAY_PORT): {cause}") from None
-        self.port = self._listener.getsockname()[1]
-
-    async def run(self) -> None:
+    async def run(self, listener: socket.socket) -> None:
         """Serves until `stop`."""
-        if self._listener is None:
-            self.bind()
-        assert self._listener is not None
         try:
-            await self._server.serve(sockets=[self._listener])
+            await self._server.serve(sockets=[listener])
         finally:
             self._done.set()
 

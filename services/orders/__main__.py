@@ -1,4 +1,4 @@
-"""Wires orders together: `python -m services.orders [setup | list-parked | replay-parked | config]`."""
+"""Wires orders together: `python -m services.orders [setup | ...]`."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
 
 from services.chassis import cli, kafka, migrations
 from services.chassis.batcher import MicroBatcher
-from services.chassis.consumer import Consumer, parked_rows, replay_rows
+from services.chassis.consumer import Consumer, discard_rows, parked_rows, replay_rows
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
@@ -22,7 +22,6 @@ from services.orders.payments.port import Providers
 from services.orders.payments.sandbox import SandboxProvider
 
 SERVICE = "orders"
-PLACEMENT_LINE_BYTES = 64
 
 
 async def setup(settings: OrdersSettings) -> None:
@@ -40,8 +39,7 @@ async def serve(settings: OrdersSettings) -> None:
         db = await open_database(settings)
         runtime.on_close("database", db.close)
         runtime.add_ready_check("database", db.ping)
-        async with db.connection() as connection:
-            await migrations.check_at_head(connection, SERVICE)
+        await migrations.require_head(db, SERVICE)
 
         relay = OutboxRelay(
             dsn=settings.dsn,
@@ -69,10 +67,10 @@ async def serve(settings: OrdersSettings) -> None:
             "orders.place",
             functools.partial(place_orders, desk, placement),
             items_max=settings.place_batch_items_max,
-            bytes_max=settings.place_batch_bytes_max,
+            size_max=settings.place_batch_lines_max,
             delay_ms_max=settings.place_delay_ms_max,
             queue_items_max=settings.place_queue_items_max,
-            size_of=lambda wanted: PLACEMENT_LINE_BYTES * (1 + len(wanted.cart.lines)),
+            size_of=lambda wanted: len(wanted.cart.lines),
             in_flight_max=settings.place_in_flight_max,
         )
         runtime.on_close("placements", placer.close)
@@ -127,6 +125,15 @@ def _start_workers(
     }
     for name, work in works.items():
         runtime.spawn(workers.repeat(name, work, pause_s=pause_s, full=limit), name)
+    rows = workers.FORGET_ROWS_MAX
+    forgetting = {
+        "forgetting request ids": functools.partial(
+            workers.forget_requests, desk, older_than_s=settings.request_key_ttl_h * 3600, limit=rows
+        ),
+        "forgetting notifications": functools.partial(workers.forget_notifications, desk, limit=rows),
+    }
+    for name, work in forgetting.items():
+        runtime.spawn(workers.repeat(name, work, pause_s=workers.FORGET_PERIOD_S, full=rows), name)
     measuring = functools.partial(workers.sample, desk)
     runtime.spawn(
         workers.repeat("measuring", measuring, pause_s=workers.SAMPLE_PERIOD_S, full=1), "measuring"
@@ -160,6 +167,17 @@ async def replay_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Ite
         await db.close()
 
 
+async def discard_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+    """Gives parked events up."""
+    db = await open_database(settings)
+    try:
+        return await discard_rows(
+            db, events.HANDLERS, group=query.group, ids=query.ids, actor=query.actor, note=query.note
+        )
+    finally:
+        await db.close()
+
+
 if __name__ == "__main__":
     cli.run(
         cli.Service(
@@ -169,5 +187,6 @@ if __name__ == "__main__":
             setup=setup,
             list_parked=list_parked,
             replay_parked=replay_parked,
+            discard_parked=discard_parked,
         )
     )

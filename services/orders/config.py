@@ -5,34 +5,27 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.config import Port, ServiceSettings
+from services.chassis.config import ConcurrentCalls, DatabaseServiceSettings, PoolSize, Port, StatementTimeout
 
 
-class OrdersSettings(ServiceSettings):
+class OrdersSettings(DatabaseServiceSettings):
     """Read from the environment and from secret files; refused at start-up where wrong."""
 
     model_config = SettingsConfigDict(env_prefix="ORDERS_")
 
     grpc_port: Port = Field(default=50052, description="Port of the gRPC server.")
     admin_port: Port = Field(default=9102, description="Port of /metrics, /healthz and /readyz.")
-    dsn: str = Field(min_length=1, repr=False, description="PostgreSQL of orders, as a URL.")
-    pool_size_max: int = Field(
-        default=10, ge=2, le=200, description="Connections to PostgreSQL at most, without the relay's own."
-    )
-    statement_timeout_ms: int = Field(
-        default=10_000, ge=100, le=600_000, description="Milliseconds that a statement may take."
-    )
-    concurrent_calls_max: int = Field(
-        default=1_024, ge=1, le=10_000, description="Calls worked on at once; more are refused as overload."
-    )
+    pool_size_max: PoolSize = 10
+    statement_timeout_ms: StatementTimeout = 10_000
+    concurrent_calls_max: ConcurrentCalls = 1_024
     place_batch_items_max: int = Field(
         default=128, ge=1, le=1_000, description="Placements in one transaction at most."
     )
-    place_batch_bytes_max: int = Field(
-        default=4_000_000,
-        ge=1_000,
-        le=64_000_000,
-        description="Bytes of requests in one transaction at most.",
+    place_batch_lines_max: int = Field(
+        default=4_000,
+        ge=1,
+        le=1_000_000,
+        description="Lines, over its placements, that a transaction may hold; one order is never split.",
     )
     place_delay_ms_max: float = Field(
         default=1.0, ge=0, le=100, description="Milliseconds that a placement waits for company."
@@ -79,20 +72,11 @@ class OrdersSettings(ServiceSettings):
     consumer_batch_records_max: int = Field(
         default=500, ge=1, le=10_000, description="Events applied in one transaction at most."
     )
-    relay_shards: int = Field(default=2, ge=1, le=16, description="Outbox relays that publish side by side.")
-    topic_partitions: int = Field(
-        default=4,
+    request_key_ttl_h: float = Field(
+        default=48,
         ge=1,
-        le=1024,
-        validation_alias="TOPIC_PARTITIONS",
-        description="Partitions of a topic at its creation; never changed afterwards.",
-    )
-    topic_replication: int = Field(
-        default=1,
-        ge=1,
-        le=7,
-        validation_alias="TOPIC_REPLICATION",
-        description="Copies of each partition; 3 in production.",
+        le=8760,
+        description="Hours for which a repeated request gets its first answer, and its address is kept for it.",
     )
 
     @model_validator(mode="after")

@@ -50,6 +50,13 @@ PROVIDER_CALLS = metrics.Kept(
     ),
     children_max=64,
 )
+REQUEST_KEYS_FORGOTTEN = Counter(
+    "sampan_orders_request_keys_forgotten_total", "Request ids that were too old to be kept."
+)
+NOTIFICATIONS_FORGOTTEN = Counter(
+    "sampan_orders_payment_notifications_forgotten_total",
+    "Notifications of payments that were through, too old to be repeated.",
+)
 CONTRADICTIONS = Counter(
     "sampan_orders_payment_contradictions_total",
     "Answers of the payment provider that the payment's state rules out.",

@@ -16,9 +16,10 @@ from sampan.orders.v1 import events_pb2
 
 from services.chassis.envelope import OutboxMessage
 from services.chassis.kafka import TopicSpec
+from services.chassis.rpc import times
 from services.orders.domain.changes import EventName, OrderEvent
 from services.orders.domain.order import OrderView
-from services.orders.wire import state_number, timestamp
+from services.orders.wire import state_number
 
 SOURCE = "/sampan/orders"
 ORDERS_TOPIC = "sampan.orders.orders.v1"
@@ -58,7 +59,7 @@ def order_placed(view: OrderView, *, hold_expire_time: datetime, traceparent: st
             )
             for line in view.lines
         ],
-        hold_expire_time=timestamp(hold_expire_time),
+        hold_expire_time=times.to_proto(hold_expire_time),
     ).SerializeToString()
     return OutboxMessage(
         topic=ORDERS_TOPIC,

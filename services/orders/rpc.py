@@ -1,7 +1,5 @@
 """OrderService: protobuf <-> domain. No SQL, no rules."""
 
-import functools
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,7 +9,7 @@ from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
 
 from services.chassis import pages
 from services.chassis.batcher import MicroBatcher
-from services.chassis.errors import DomainError, ResourceExhausted, Unavailable
+from services.chassis.errors import DomainError
 from services.chassis.rpc.status import status_of
 from services.orders import measures, wire
 from services.orders.commands.cancelling import Cancellation, cancel_order
@@ -33,24 +31,11 @@ SERVICES = ["sampan.orders.v1.OrderService"]
 BATCH_MAX = 256
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 500
+REPLY_BYTES_MAX = 12_000_000
+"""A page ends early where its orders together are larger; gRPC allows 16 MiB."""
 
 Placer = MicroBatcher[Placement, Answer]
 Reply = TypeVar("Reply", bound=Message)
-
-
-def by_contract(
-    method: Callable[[Any, Any, Any], Awaitable[Reply]],
-) -> Callable[[Any, Any, Any], Awaitable[Reply]]:
-    """Gives refusals of the chassis the reasons of sampan.orders.v1.ErrorReason."""
-
-    @functools.wraps(method)
-    async def answer(self: Any, request: Any, context: Any) -> Reply:
-        try:
-            return await method(self, request, context)
-        except DomainError as error:
-            raise _in_contract(error) from error
-
-    return answer
 
 
 class OrderService(pb_grpc.OrderServiceServicer):
@@ -61,7 +46,6 @@ class OrderService(pb_grpc.OrderServiceServicer):
         self._placer = placer
         self._payments = payments
 
-    @by_contract
     async def BatchPlaceOrders(
         self, request: pb.BatchPlaceOrdersRequest, context: Any
     ) -> pb.BatchPlaceOrdersResponse:
@@ -88,35 +72,36 @@ class OrderService(pb_grpc.OrderServiceServicer):
             _add_result(reply, outcome if outcome is not None else next(answers))
         return reply
 
-    @by_contract
     async def QuoteOrder(self, request: pb.QuoteOrderRequest, context: Any) -> pb.QuoteOrderResponse:
         """Prices a cart."""
         cart = wire.cart_of(request)
         check_cart(cart)
         return wire.quote_message(await quote_order(self._desk.db, cart), cart.currency_code)
 
-    @by_contract
     async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.Order:
         """Returns one order."""
         return await self._order(request.tenant_id, request.order_id)
 
-    @by_contract
     async def ListOrders(self, request: pb.ListOrdersRequest, context: Any) -> pb.ListOrdersResponse:
         """Returns a page of orders."""
         wanted = _filter_of(request)
-        if request.page_size < 0:
-            raise FieldInvalid("page_size", "at least 0")
         size = pages.page_size(request.page_size, default=PAGE_SIZE_DEFAULT, maximum=PAGE_SIZE_MAX)
         bound_to = pages.filter_hash("orders.list", *wanted)
         after = _position_of(pages.decode(bound_to, request.page_token))
         async with self._desk.db.connection() as connection:
             views, following = await reading.load_page(connection, wanted, after, size)
-        return pb.ListOrdersResponse(
-            orders=map(wire.order_message, views),
-            next_page_token=_token_of(bound_to, following) if following is not None else "",
-        )
+        reply = pb.ListOrdersResponse()
+        room = REPLY_BYTES_MAX
+        for place, view in enumerate(views):
+            message = wire.order_message(view)
+            room -= message.ByteSize()
+            if room < 0 and place:
+                following = reading.position_of(views[place - 1])
+                break
+            reply.orders.append(message)
+        reply.next_page_token = _token_of(bound_to, following) if following is not None else ""
+        return reply
 
-    @by_contract
     async def GetOrderHistory(self, request: pb.GetOrderHistoryRequest, context: Any) -> pb.OrderHistory:
         """Returns every transition of an order."""
         check_tenant(request.tenant_id)
@@ -127,7 +112,6 @@ class OrderService(pb_grpc.OrderServiceServicer):
             raise OrderNotFound
         return wire.history_message(history)
 
-    @by_contract
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Any) -> pb.Order:
         """Cancels an order and returns it as it is then."""
         check_tenant(request.tenant_id)
@@ -138,7 +122,6 @@ class OrderService(pb_grpc.OrderServiceServicer):
         )
         return await self._order(request.tenant_id, request.order_id)
 
-    @by_contract
     async def PayOrder(self, request: pb.PayOrderRequest, context: Any) -> pb.Order:
         """Pays an order and returns it as it is then."""
         check_tenant(request.tenant_id)
@@ -162,18 +145,10 @@ class OrderService(pb_grpc.OrderServiceServicer):
 def _add_result(reply: pb.BatchPlaceOrdersResponse, outcome: Answer | DomainError) -> None:
     result = reply.results.add()
     if isinstance(outcome, DomainError):
-        result.error.CopyFrom(status_of(_in_contract(outcome)))
+        result.error.CopyFrom(status_of(outcome))
     else:
         result.ParseFromString(outcome.response)
         result.replayed = outcome.replayed
-
-
-def _in_contract(error: DomainError) -> DomainError:
-    reason = {ResourceExhausted: "OVERLOADED", Unavailable: "DEPENDENCY_UNAVAILABLE"}.get(type(error))
-    if reason is None or error.reason == reason:
-        return error
-    metadata = error.metadata | {"cause": error.reason}
-    return type(error)(reason, error.message, metadata=metadata, retry_after_s=error.retry_after_s)
 
 
 def _filter_of(request: pb.ListOrdersRequest) -> reading.Filter:

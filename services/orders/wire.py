@@ -1,7 +1,7 @@
 """Protobuf <-> domain, for the RPCs, the stored answers and the events. No rules beyond what parsing needs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import money, trace
 from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.rpc import times
 from services.chassis.rpc.money import from_proto
 from services.chassis.rpc.status import status_of
 from services.orders.domain.order import HistoryEntry, OrderView, Parcel
@@ -153,12 +154,7 @@ def datetime_of(message: Timestamp, field: str) -> datetime:
         or not 0 <= message.nanos < 10**9
     ):
         raise FieldInvalid(field, "a time from 1970 to 9999")
-    return datetime.fromtimestamp(message.seconds, UTC).replace(microsecond=message.nanos // 1_000)
-
-
-def timestamp(moment: datetime) -> Timestamp:
-    """A time to be told. A float holds whole seconds exactly, but not with their fraction."""
-    return Timestamp(seconds=int(moment.replace(microsecond=0).timestamp()), nanos=moment.microsecond * 1_000)
+    return times.from_proto(message)
 
 
 def order_message(view: OrderView) -> pb.Order:
@@ -181,11 +177,11 @@ def order_message(view: OrderView) -> pb.Order:
         payment_id=str(order.payment_id) if order.payment_id is not None else "",
         reason=order.reason,
         sourcing=order.sourcing,
-        create_time=timestamp(view.create_time),
-        update_time=timestamp(view.update_time),
+        create_time=times.to_proto(view.create_time),
+        update_time=times.to_proto(view.update_time),
     )
     if order.payment_expire_time is not None:
-        message.payment_expire_time.CopyFrom(timestamp(order.payment_expire_time))
+        times.write(message.payment_expire_time, order.payment_expire_time)
     for parcel in view.parcels:
         message.parcels.append(_parcel_message(parcel))
     return message
@@ -237,7 +233,7 @@ def history_message(entries: Sequence[HistoryEntry]) -> pb.OrderHistory:
                 to_state=_STATE_NUMBERS[entry.to_state],
                 cause=entry.cause,
                 detail=entry.detail,
-                time=timestamp(entry.time),
+                time=times.to_proto(entry.time),
             )
             for entry in entries
         ]

@@ -1,4 +1,5 @@
-"""What orders does by itself: payment deadlines, missing answers, captures, refunds, and the sandbox's late answers.
+"""What orders does by itself: payment deadlines, missing answers, captures, refunds, the sandbox's late answers,
+and forgetting request ids and notifications that are too old to be repeated.
 
 Each worker looks for rows that are due by the database's clock, works on a bounded number of them, and looks
 again at once while there is a full batch. An outage is waited out; what was claimed falls due again.
@@ -20,6 +21,7 @@ from services.orders.domain.states import Trigger
 from services.orders.payments.sandbox import Notification, SandboxProvider
 from services.orders.store import changes as store
 from services.orders.store import payments as payment_store
+from services.orders.store import placing as placing_store
 from services.orders.store import reading
 from services.orders.store.payments import DueTimer
 
@@ -30,6 +32,9 @@ PROVIDER_CALLS_AT_ONCE = 16
 SAMPLE_PERIOD_S = 5.0
 OVERDUE_AFTER_S = 60.0
 OUTAGE_PAUSE_S = 1.0
+FORGET_PERIOD_S = 600.0
+FORGET_ROWS_MAX = 1_000
+NOTIFICATION_TTL_S = 30 * 86_400.0
 
 _log = log.get(__name__)
 
@@ -116,6 +121,30 @@ async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: 
             _note_contradiction(error, notification.payment_id)
 
     return await sandbox.deliver(notify, limit=limit)
+
+
+async def forget_requests(desk: Desk, *, older_than_s: float, limit: int) -> int:
+    """Forgets request ids older than that, of every route, and the addresses in their answers; how many."""
+
+    async def work(connection: Connection) -> int:
+        return await placing_store.delete_keys(connection, older_than_s=older_than_s, limit=limit)
+
+    forgotten = await desk.db.transact(work)
+    measures.REQUEST_KEYS_FORGOTTEN.inc(forgotten)
+    return forgotten
+
+
+async def forget_notifications(desk: Desk, *, limit: int) -> int:
+    """Forgets old notifications of payments that are through; how many."""
+
+    async def work(connection: Connection) -> int:
+        return await payment_store.delete_notifications(
+            connection, older_than_s=NOTIFICATION_TTL_S, limit=limit
+        )
+
+    forgotten = await desk.db.transact(work)
+    measures.NOTIFICATIONS_FORGOTTEN.inc(forgotten)
+    return forgotten
 
 
 async def sample(desk: Desk) -> int:

@@ -76,12 +76,12 @@ async def serve(settings: WarehouseSettings) -> None:
         batcher: MicroBatcher[Command, Fulfilment] = MicroBatcher(
             "warehouse.holds",
             holds.decide_batch,
-            items_max=settings.batch_holds_max,
-            bytes_max=holds_rpc.BATCH_BYTES_MAX,
-            delay_ms_max=settings.batch_delay_ms_max,
-            queue_items_max=settings.batch_queue_holds_max,
+            items_max=settings.hold_batch_items_max,
+            size_max=holds_rpc.BATCH_BYTES_MAX,
+            delay_ms_max=settings.hold_delay_ms_max,
+            queue_items_max=settings.hold_queue_items_max,
             size_of=holds_rpc.size_of,
-            in_flight_max=settings.batches_in_flight_max,
+            in_flight_max=settings.hold_in_flight_max,
         )
         runtime.on_close("hold batcher", batcher.close)
         orders = Consumer(
@@ -91,7 +91,7 @@ async def serve(settings: WarehouseSettings) -> None:
             db=database,
             bootstrap=settings.kafka_bootstrap,
             after_commit=after_batch,
-            batch_records_max=settings.consumer_records_max,
+            batch_records_max=settings.consumer_batch_records_max,
         )
         runtime.spawn(orders.run(), "order consumer", stop=orders.stop)
         runtime.spawn(

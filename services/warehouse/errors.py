@@ -5,9 +5,7 @@ DomainError
 ├── NotFound             WarehouseNotFound, HoldNotFound, ParcelNotFound
 ├── AlreadyExists        WarehouseExists
 ├── Aborted              EtagMismatch
-├── FailedPrecondition   StockInsufficient, StockOwnerMismatch, HoldStateWrong, ParcelStateWrong, RequestIdReused
-├── ResourceExhausted    Overloaded
-└── Unavailable          DependencyUnavailable
+└── FailedPrecondition   StockInsufficient, StockOwnerMismatch, HoldStateWrong, ParcelStateWrong, RequestIdReused
 """
 
 from services.chassis.errors import (
@@ -16,8 +14,6 @@ from services.chassis.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    ResourceExhausted,
-    Unavailable,
 )
 
 
@@ -143,24 +139,4 @@ class RequestIdReused(FailedPrecondition):
     def __init__(self) -> None:
         super().__init__(
             "REQUEST_ID_REUSED", "the request_id was used with other content", field="request_id"
-        )
-
-
-class Overloaded(ResourceExhausted):
-    """More work than capacity."""
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(
-            "OVERLOADED", "more work than capacity; try again later", retry_after_s=retry_after_s
-        )
-
-
-class DependencyUnavailable(Unavailable):
-    """A dependency does not answer."""
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(
-            "DEPENDENCY_UNAVAILABLE",
-            "a dependency does not answer; try again later",
-            retry_after_s=retry_after_s,
         )

@@ -8,7 +8,6 @@ says   sampan.warehouse.fulfilments.v1     key order_id, kept 7 days: what becam
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 from sampan.orders.v1 import events_pb2 as orders_pb
@@ -19,6 +18,7 @@ from services.chassis.consumer import Event
 from services.chassis.envelope import OutboxMessage
 from services.chassis.kafka import TopicSpec
 from services.chassis.pg import Connection
+from services.chassis.rpc import times
 from services.warehouse import wire
 from services.warehouse.domain.decision import Changes
 from services.warehouse.domain.holds import (
@@ -108,7 +108,7 @@ def _reserve(event: Event) -> Reserve:
         traceparent=event.traceparent,
         region_code=placed.region_code,
         lines=lines,
-        expire_time=datetime.fromtimestamp(deadline.seconds, UTC).replace(microsecond=deadline.nanos // 1000),
+        expire_time=times.from_proto(deadline),
         is_valid=is_valid and deadline.seconds > 0,
     )
 
@@ -192,7 +192,7 @@ def _message_of(fact: Fact) -> OutboxMessage:
 def _fill_reserved(fact: StockReserved, message: pb.StockReserved) -> None:
     for sku, warehouse_id, quantity in fact.allocations:
         message.allocations.add(sku=sku, warehouse_id=warehouse_id, quantity=quantity)
-    wire.set_time(message.expire_time, fact.expire_time)
+    times.write(message.expire_time, fact.expire_time)
     message.sourcing = fact.sourcing
 
 

@@ -1,14 +1,11 @@
 """Values as protobuf messages, for replies and for events."""
 
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.warehouse.v1 import parcel_service_pb2 as parcel_pb
 from sampan.warehouse.v1 import reservation_service_pb2 as hold_pb
 from sampan.warehouse.v1 import stock_service_pb2 as stock_pb
 from sampan.warehouse.v1 import warehouse_service_pb2 as warehouse_pb
 
-from services.chassis.rpc import money
+from services.chassis.rpc import money, times
 from services.warehouse.domain.holds import Fulfilment, HoldState
 from services.warehouse.domain.parcels import Parcel, ParcelState
 from services.warehouse.domain.sourcing import Rejection
@@ -16,27 +13,11 @@ from services.warehouse.domain.stock import LedgerReason
 from services.warehouse.domain.warehouses import Warehouse, WarehouseKind
 from services.warehouse.store.stock import LedgerRow, StockRow
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 HOLD_STATES = {state: hold_pb.HoldState.Value(f"HOLD_STATE_{state}") for state in HoldState}
 REJECTIONS = {reason: hold_pb.RejectionReason.Value(f"REJECTION_REASON_{reason}") for reason in Rejection}
 PARCEL_STATES = {state: parcel_pb.ParcelState.Value(f"PARCEL_STATE_{state}") for state in ParcelState}
 LEDGER_REASONS = {reason: stock_pb.LedgerReason.Value(f"LEDGER_REASON_{reason}") for reason in LedgerReason}
 WAREHOUSE_KINDS = {kind: warehouse_pb.WarehouseKind.Value(f"WAREHOUSE_KIND_{kind}") for kind in WarehouseKind}
-
-
-def set_time(timestamp: Timestamp, moment: datetime | None) -> None:
-    """Writes a time, to the microsecond; None leaves the field unset."""
-    if moment is not None:
-        # Several times as fast as Timestamp.FromDatetime.
-        since = moment - _EPOCH
-        timestamp.seconds = since.days * 86_400 + since.seconds
-        timestamp.nanos = since.microseconds * 1_000
-
-
-def moment_of(timestamp: Timestamp) -> datetime:
-    """The time, to the microsecond; raises ValueError or OverflowError beyond year 9999."""
-    return datetime.fromtimestamp(timestamp.seconds, UTC).replace(microsecond=timestamp.nanos // 1000)
 
 
 def hold_message(fulfilment: Fulfilment) -> hold_pb.Hold:
@@ -47,7 +28,7 @@ def hold_message(fulfilment: Fulfilment) -> hold_pb.Hold:
         version=fulfilment.version,
         sourcing=fulfilment.sourcing,
     )
-    set_time(message.expire_time, fulfilment.expire_time)
+    times.write(message.expire_time, fulfilment.expire_time)
     if fulfilment.state is not HoldState.REJECTED:
         for sku, warehouse_id, quantity in fulfilment.allocations:
             message.allocations.add(sku=sku, warehouse_id=warehouse_id, quantity=quantity)
@@ -72,10 +53,10 @@ def parcel_message(parcel: Parcel) -> parcel_pb.Parcel:
     )
     for sku, quantity in parcel.items:
         message.items.add(sku=sku, quantity=quantity)
-    set_time(message.create_time, parcel.create_time)
-    set_time(message.pack_time, parcel.pack_time)
-    set_time(message.ship_time, parcel.ship_time)
-    set_time(message.deliver_time, parcel.deliver_time)
+    times.write(message.create_time, parcel.create_time)
+    times.write(message.pack_time, parcel.pack_time)
+    times.write(message.ship_time, parcel.ship_time)
+    times.write(message.deliver_time, parcel.deliver_time)
     return message
 
 
@@ -89,7 +70,7 @@ def stock_message(row: StockRow) -> stock_pb.Stock:
         reserved=row.reserved,
         available=row.on_hand - row.reserved,
     )
-    set_time(message.update_time, row.update_time)
+    times.write(message.update_time, row.update_time)
     return message
 
 
@@ -104,7 +85,7 @@ def ledger_message(row: LedgerRow) -> stock_pb.LedgerEntry:
         document=row.document,
         actor=row.actor,
     )
-    set_time(message.create_time, row.create_time)
+    times.write(message.create_time, row.create_time)
     return message
 
 
@@ -130,6 +111,6 @@ def warehouse_message(warehouse: Warehouse) -> warehouse_pb.Warehouse:
             transit_days_max=served.transit_days_max,
             cost=money.to_proto(served.cost_minor, served.currency_code),
         )
-    set_time(message.create_time, warehouse.create_time)
-    set_time(message.update_time, warehouse.update_time)
+    times.write(message.create_time, warehouse.create_time)
+    times.write(message.update_time, warehouse.update_time)
     return message

@@ -4,7 +4,7 @@ The caller loads the heads of the products and the owners of the SKUs, under loc
 says which products are new, changed or as they were; `claim_skus` says which of those may have their SKUs.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -25,24 +25,39 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 class Upsert(msgspec.Struct, frozen=True, gc=False):
-    """A product as it shall be. `line` is where the caller stated it."""
+    """A product as it shall be. `line` is where the caller stated it.
+
+    `earlier` is what the same caller wanted of the product before; it holds where this is refused.
+    """
 
     line: int
     product: Product
     content_hash: bytes
+    earlier: "Upsert | None" = None
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A product as it will be stored, new or at its next version."""
+    """A product as it will be stored, new or at its next version.
+
+    `otherwise` is what becomes of it where its SKUs are not free, in the order in which that is tried; None
+    stands for a product that stands so already.
+    """
 
     line: int
     stored: StoredProduct
     content_hash: bytes
+    otherwise: "tuple[Change | Refusal | None, ...]" = ()
 
     @property
     def is_new(self) -> bool:
         """Whether the product was not there before."""
         return self.stored.version == 1
+
+    def skus(self) -> Iterator[str]:
+        """Every SKU that it may claim."""
+        for change in (self, *self.otherwise):
+            if isinstance(change, Change):
+                yield from (variant.sku for variant in change.stored.product.variants)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -74,8 +89,13 @@ def upsert(line: int, product: Product) -> Upsert:
 
 
 def last_of_each(upserts: Iterable[Upsert]) -> dict[str, Upsert]:
-    """The upserts by product id; of several for one product the last one holds."""
-    return {item.product.product_id: item for item in upserts}
+    """The upserts by product id; of several for one product the last one holds that is not refused."""
+    last: dict[str, Upsert] = {}
+    for item in upserts:
+        product_id = item.product.product_id
+        earlier = last.get(product_id)
+        last[product_id] = item if earlier is None else msgspec.structs.replace(item, earlier=earlier)
+    return last
 
 
 def compare(
@@ -89,24 +109,50 @@ def compare(
     refusals: list[Refusal] = []
     unchanged = 0
     for item in upserts:
-        product = item.product
-        head = heads.get(product.product_id)
-        if head is None:
-            if product.merchant_id not in merchants:
-                refusals.append(Refusal(item.line, MerchantNotFound(product.merchant_id)))
+        head = heads.get(item.product.product_id)
+        outcomes = _outcomes(item, head, merchants, now)
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                refusals.append(outcome)
                 continue
-            stored = StoredProduct(with_status(product, product.status or Status.ACTIVE), 1, now, now)
-        elif head.merchant_id != product.merchant_id:
-            refusals.append(Refusal(item.line, MerchantImmutable(product.product_id)))
-            continue
-        elif head.content_hash == item.content_hash and product.status in (Status.UNSPECIFIED, head.status):
-            unchanged += 1
-            continue
-        else:
-            product = with_status(product, product.status or head.status)
-            stored = StoredProduct(product, head.version + 1, head.create_time, now)
-        changes.append(Change(item.line, stored, item.content_hash))
+            if outcome is None:
+                unchanged += 1
+            else:
+                otherwise = tuple(outcomes) if item.earlier is not None else ()
+                changes.append(Change(outcome.line, outcome.stored, outcome.content_hash, otherwise))
+            break
     return Comparison(changes, refusals, unchanged)
+
+
+def _outcomes(
+    item: Upsert, head: Head | None, merchants: Collection[str], now: datetime
+) -> Iterator[Change | Refusal | None]:
+    """What an upsert comes to, then those before it, up to one that changes nothing and so cannot be refused."""
+    wanted: Upsert | None = item
+    while wanted is not None:
+        outcome = _outcome(wanted, head, merchants, now)
+        yield outcome
+        if outcome is None:
+            return
+        wanted = wanted.earlier
+
+
+def _outcome(
+    item: Upsert, head: Head | None, merchants: Collection[str], now: datetime
+) -> Change | Refusal | None:
+    product = item.product
+    if head is None:
+        if product.merchant_id not in merchants:
+            return Refusal(item.line, MerchantNotFound(product.merchant_id))
+        stored = StoredProduct(with_status(product, product.status or Status.ACTIVE), 1, now, now)
+    elif head.merchant_id != product.merchant_id:
+        return Refusal(item.line, MerchantImmutable(product.product_id))
+    elif head.content_hash == item.content_hash and product.status in (Status.UNSPECIFIED, head.status):
+        return None
+    else:
+        product = with_status(product, product.status or head.status)
+        stored = StoredProduct(product, head.version + 1, head.create_time, now)
+    return Change(item.line, stored, item.content_hash)
 
 
 def claim_skus(changes: Iterable[Change], owners: Mapping[str, str]) -> Claims:
@@ -121,12 +167,11 @@ def claim_skus(changes: Iterable[Change], owners: Mapping[str, str]) -> Claims:
         skus_of.setdefault(product_id, set()).add(sku)
     kept: list[Change] = []
     refusals: list[Refusal] = []
-    for change in changes:
-        product = change.stored.product
-        taken = _first_taken(product, owner_of)
-        if taken is not None:
-            refusals.append(Refusal(change.line, taken))
+    for wanted in changes:
+        change = _first_free(wanted, owner_of, refusals)
+        if change is None:
             continue
+        product = change.stored.product
         claimed = {variant.sku for variant in product.variants}
         for sku in skus_of.get(product.product_id, set()) - claimed:
             del owner_of[sku]
@@ -135,6 +180,21 @@ def claim_skus(changes: Iterable[Change], owners: Mapping[str, str]) -> Claims:
         kept.append(change)
     released = sorted(sku for sku, product_id in owners.items() if owner_of.get(sku) != product_id)
     return Claims(kept, refusals, released)
+
+
+def _first_free(wanted: Change, owner_of: Mapping[str, str], refusals: list[Refusal]) -> Change | None:
+    """The change, or what becomes of the product otherwise; adds what is refused on the way to `refusals`."""
+    for outcome in (wanted, *wanted.otherwise):
+        if outcome is None:
+            return None
+        if isinstance(outcome, Refusal):
+            refusals.append(outcome)
+            continue
+        taken = _first_taken(outcome.stored.product, owner_of)
+        if taken is None:
+            return outcome
+        refusals.append(Refusal(outcome.line, taken))
+    return None
 
 
 def _first_taken(product: Product, owner_of: Mapping[str, str]) -> SkuTaken | None:

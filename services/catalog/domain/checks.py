@@ -4,7 +4,6 @@ import functools
 import re
 from collections.abc import Mapping
 
-import pycountry
 from stdnum import ean
 
 from services.catalog.errors import (
@@ -17,6 +16,7 @@ from services.catalog.errors import (
 )
 from services.chassis import money
 from services.chassis.errors import InvalidArgument
+from services.chassis.regions import REGIONS
 
 SKU_CHARS_MAX = 64
 REQUEST_ID_CHARS_MAX = 255
@@ -112,15 +112,9 @@ def hs_code(value: str) -> str:
 
 def region_code(value: str, field: str) -> str:
     """Empty, or a country of ISO 3166-1."""
-    if value and value not in region_codes():
+    if value and value not in REGIONS:
         raise RegionUnknown(field)
     return value
-
-
-@functools.cache
-def region_codes() -> frozenset[str]:
-    """The alpha-2 codes of ISO 3166-1, read once."""
-    return frozenset(country.alpha_2 for country in pycountry.countries)
 
 
 @functools.lru_cache(maxsize=1024)

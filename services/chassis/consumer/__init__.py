@@ -3,7 +3,7 @@ commit in one PostgreSQL transaction; Kafka's own offsets are for lag tools only
 """
 
 from services.chassis.consumer.batch import Handler
-from services.chassis.consumer.commands import parked_rows, replay_rows
+from services.chassis.consumer.commands import discard_rows, parked_rows, replay_rows
 from services.chassis.consumer.loop import Consumer, ConsumerStalled, OffsetBeyondEnd
 from services.chassis.consumer.parking import (
     ParkedEvent,
@@ -25,6 +25,7 @@ __all__ = [
     "ParkedEvent",
     "ReplayReport",
     "discard_parked",
+    "discard_rows",
     "list_parked",
     "parked_rows",
     "replay_parked",

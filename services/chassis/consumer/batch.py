@@ -15,6 +15,7 @@ from services.chassis import log, metrics
 from services.chassis.crash import crash_point
 from services.chassis.envelope import EnvelopeError, Event, decode_record
 from services.chassis.pg import Connection, Database, is_timeout, is_transient
+from services.chassis.pg_errors import describe
 from services.chassis.queries import load_queries
 
 Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]
@@ -140,7 +141,7 @@ class BatchProcessor:
             offset=items[0].record.offset,
             exc_info=error,
         )
-        await self._commit(items, failure=f"{type(error).__name__}: {error}")
+        await self._commit(items, failure=describe(error))
 
     async def _attempt(self, items: Sequence[Item]) -> Exception | None:
         """Commits the items, or returns what speaks for trying with fewer of them."""

@@ -1,10 +1,10 @@
-"""The rows that `list-parked` and `replay-parked` print, for the command line of any service."""
+"""The rows that the commands on parked events print, for the command line of any service."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.chassis.consumer.batch import Handler
-from services.chassis.consumer.parking import LIST_MAX, list_parked, replay_parked
+from services.chassis.consumer.parking import LIST_MAX, discard_parked, list_parked, replay_parked
 from services.chassis.errors import InvalidArgument
 from services.chassis.pg import Database
 
@@ -41,6 +41,22 @@ async def replay_rows(
             for (topic, failed_id), detail in report.failures.items()
         ]
     return rows
+
+
+async def discard_rows(
+    db: Database,
+    groups: Mapping[str, Handler],
+    *,
+    group: str | None,
+    ids: Sequence[int],
+    actor: str,
+    note: str,
+) -> list[dict[str, object]]:
+    """Gives events of one group up; how many of them were parked."""
+    return [
+        {"group": name, "discarded": await discard_parked(db, name, ids, actor=actor, note=note)}
+        for name in _chosen(groups, group)
+    ]
 
 
 def _chosen(groups: Mapping[str, Handler], group: str | None) -> list[str]:

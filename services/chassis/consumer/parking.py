@@ -11,6 +11,7 @@ from services.chassis import log
 from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, Handler
 from services.chassis.envelope import Event, decode_record
 from services.chassis.pg import Connection, Database, is_transient
+from services.chassis.pg_errors import describe
 from services.chassis.queries import load_queries
 
 REPLAY_EVENTS_MAX = 500
@@ -143,7 +144,7 @@ class _Replay:
                 if count > 1:
                     count = 1
                     continue
-                detail = f"{type(error).__name__}: {error}".replace("\x00", "\ufffd")[:DETAIL_CHARACTERS_MAX]
+                detail = describe(error).replace("\x00", "\ufffd")[:DETAIL_CHARACTERS_MAX]
                 await self._note_failure(ids, detail)
                 report.failures[topic, aggregate_id] = detail
                 return

@@ -131,8 +131,9 @@ class _Call:
         if guard.in_flight >= guard.max_concurrent:
             await self._finish(
                 ResourceExhausted(
-                    "SERVER_OVERLOADED",
+                    "OVERLOADED",
                     f"the server works on {guard.max_concurrent} calls already",
+                    metadata={"cause": "SERVER_OVERLOADED"},
                     retry_after_s=OVERLOAD_RETRY_AFTER_S,
                 )
             )

@@ -21,6 +21,8 @@ from services.gateway.imports.rows import Decoded, RowDecoder, RowFault
 from services.gateway.schemas.catalog import ImportFault, ImportReport
 
 ERRORS_SHOWN_MAX = 1_000
+# What grpc.aio raises for a step on a stream that has ended, depending on when it notices.
+STREAM_OVER = (asyncio.InvalidStateError, grpc.aio.InternalError, grpc.aio.UsageError)
 CHUNK_BYTES_MAX = 4 * 1024 * 1024
 MESSAGE_CHARS_MAX = 500
 STREAM_S_MAX = 6 * 3600.0
@@ -117,6 +119,8 @@ class ProductImport:
             return self.tally.report()
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from None
+        except STREAM_OVER as failure:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "the catalog ended the import early") from failure
         except TimeoutError:
             raise DeadlineExceeded(
                 "DEADLINE_EXCEEDED", "the catalog did not answer a chunk in time"
@@ -124,7 +128,7 @@ class ProductImport:
         finally:
             self._stream.cancel()
             answers.cancel()
-            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, grpc.aio.UsageError):
+            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, *STREAM_OVER):
                 await answers
 
     async def _take(self, rows: Iterable[Decoded], answers: asyncio.Task[None]) -> None:
@@ -164,7 +168,7 @@ class ProductImport:
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", "the catalog ended the import early")
             else:
                 raise TimeoutError
-        except (asyncio.InvalidStateError, grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except (grpc.aio.AioRpcError, *STREAM_OVER):
             # The stream has failed in the meantime; what was read from it last says why.
             async with asyncio.timeout(self._chunk_deadline_s):
                 await answers

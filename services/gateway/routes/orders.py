@@ -8,6 +8,7 @@ from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import log, trace
 from services.chassis.errors import DomainError
+from services.chassis.rpc import times
 from services.chassis.rpc.status import error_of
 from services.gateway import params
 from services.gateway.call import Call, Reply
@@ -36,7 +37,6 @@ from services.gateway.translate.orders import (
     quote_proto,
     transition_of,
 )
-from services.gateway.translate.values import timestamp_of
 
 WAIT_POLL_S = 1.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
@@ -112,7 +112,7 @@ class Orders(Resource):
         )
         for name in ("create_time_from", "create_time_before"):
             if query[name] is not None:
-                getattr(request, name).CopyFrom(timestamp_of(query[name]))
+                times.write(getattr(request, name), query[name])
         page = await self.clients.call(self.clients.orders.ListOrders, request)
         return document(OrderPage([order_of(order) for order in page.orders], page.next_page_token))
 

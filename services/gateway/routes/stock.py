@@ -133,7 +133,7 @@ class StockRoutes(Resource):
                 answer=StockMovement,
                 answer_headers=replayed,
                 idempotency_key="required",
-                references=frozenset({"WAREHOUSE_NOT_FOUND", "MERCHANT_NOT_FOUND"}),
+                references=frozenset({"WAREHOUSE_NOT_FOUND"}),
                 reasons=booking,
             ),
             Route(
@@ -149,7 +149,7 @@ class StockRoutes(Resource):
                 answer=StockMovement,
                 answer_headers=replayed,
                 idempotency_key="required",
-                references=frozenset({"WAREHOUSE_NOT_FOUND", "MERCHANT_NOT_FOUND"}),
+                references=frozenset({"WAREHOUSE_NOT_FOUND"}),
                 reasons=(*booking, "STOCK_INSUFFICIENT"),
             ),
         )

@@ -1,19 +1,18 @@
 """Values that every document has: enums, times and money."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyProto
 
 from services.chassis import money
 from services.chassis.errors import InvalidArgument
+from services.chassis.rpc import times
 from services.gateway.errors import Problem, at_pointer
 from services.gateway.schemas.base import Money
 
 NANOS_DIGITS = 9
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = {code: money.minor_digits(code) for code in money.CURRENCIES}
 
 
@@ -41,15 +40,7 @@ def time_of(message: Any, field: str) -> datetime | None:
     """A timestamp field as a time, None where it is unset."""
     if not message.HasField(field):
         return None
-    stamp: Timestamp = getattr(message, field)
-    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
-
-
-def timestamp_of(moment: datetime) -> Timestamp:
-    """A time as the contract has it."""
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    return times.from_proto(getattr(message, field))
 
 
 def money_of(message: MoneyProto) -> Money:

@@ -11,6 +11,7 @@ from services.chassis.envelope import OutboxMessage
 from services.chassis.errors import DomainError, Internal
 from services.chassis.ids import uuid7
 from services.chassis.pg import Connection, Database
+from services.chassis.pg_errors import describe
 from services.orders import measures, published, wire
 from services.orders.commands.desk import Desk
 from services.orders.domain import pricing
@@ -70,7 +71,7 @@ async def place_orders(
         if pg.is_transient(error):
             raise
         if len(placements) == 1:
-            _log.error("an order cannot be stored", exc_info=error)
+            _log.error("an order cannot be stored", error=describe(error), exc_info=error)
             return [Internal("INTERNAL", "the order cannot be stored")]
     half = len(placements) // 2
     return [

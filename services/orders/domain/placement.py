@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.chassis import money
-from services.orders.domain.regions import REGIONS
+from services.chassis.regions import REGIONS
 from services.orders.errors import FieldInvalid, FieldRequired, QuantityInvalid, RegionUnknown, TooManyLines
 
 LINES_MAX = 2_000

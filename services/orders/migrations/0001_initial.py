@@ -20,7 +20,8 @@ CREATE TABLE orders (
     total_minor         bigint      NOT NULL CONSTRAINT orders_total_not_negative CHECK (total_minor >= 0),
     line_count          integer     NOT NULL
                         CONSTRAINT orders_line_count_in_range CHECK (line_count BETWEEN 1 AND 2000),
-    -- The fields of google.type.PostalAddress: personal data, which leaves this table only through the RPCs.
+    -- The fields of google.type.PostalAddress: personal data, told only through the RPCs. The one copy is in
+    -- request_key.response, for as long as a request id is kept. In no event, no log line and no other table.
     ship_to             jsonb       NOT NULL,
     region_code         char(2)     NOT NULL,
     payment_terms       text        NOT NULL
@@ -46,7 +47,9 @@ CREATE TABLE orders (
 ) WITH (fillfactor = 80);
 CREATE INDEX orders_by_time ON orders (tenant_id, create_time, order_id);
 CREATE INDEX orders_by_buyer ON orders (tenant_id, buyer_ref, create_time, order_id);
-CREATE INDEX orders_unfinished ON orders (tenant_id, state, create_time, order_id)
+CREATE INDEX orders_by_state ON orders (tenant_id, state, create_time, order_id);
+-- Small, whatever the number of orders: for the age of the oldest that waits in each state.
+CREATE INDEX orders_unfinished ON orders (state, create_time)
     WHERE state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED');
 
 -- What was ordered, as the catalog described and priced it at placement. INSERT only.
@@ -94,7 +97,8 @@ CREATE TABLE order_parcels (
 
 -- Answers to request ids. route: place | cancel | pay. Scope of a request id: tenant and route.
 -- digest stands for the content; response is the serialized PlaceOrderResult (route place only); order_id is
--- NULL where the request was refused.
+-- NULL where the request was refused. A response holds the address that the order is sent to, as it was answered.
+-- Rows are removed after ORDERS_REQUEST_KEY_TTL_H.
 CREATE TABLE request_key (
     tenant_id   text        COLLATE "C" NOT NULL,
     route       text        COLLATE "C" NOT NULL,
@@ -105,6 +109,7 @@ CREATE TABLE request_key (
     create_time timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, route, request_id)
 );
+CREATE INDEX request_key_by_age ON request_key (create_time);
 
 -- When something is to be done, by the database's clock.
 -- kind: PAYMENT_DEADLINE (subject: the order) | PAYMENT_CHECK | CAPTURE | REFUND (subject: the payment).
@@ -171,13 +176,15 @@ CREATE INDEX payments_by_order ON payments (order_id);
 CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id)
     WHERE state IN ('PENDING', 'AUTHORISED', 'CAPTURED');
 
--- Notifications of providers that had their effect; a repeated one is recognised here.
+-- Notifications of providers that had their effect; a repeated one is recognised here. Removed after 30 days where
+-- the payment is through.
 CREATE TABLE payment_notifications (
     notification_id text        PRIMARY KEY,
     payment_id      uuid        NOT NULL,
     outcome         text        NOT NULL,
     receive_time    timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX payment_notifications_by_age ON payment_notifications (receive_time);
 """
 
 SANDBOX = """

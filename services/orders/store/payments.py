@@ -33,6 +33,12 @@ async def note_notification(
     )
 
 
+async def delete_notifications(connection: Connection, *, older_than_s: float, limit: int) -> int:
+    """Removes up to `limit` of the notifications older than that whose payment is through; how many."""
+    status = await connection.execute(queries()["delete_notifications"], older_than_s, limit)
+    return int(status.split()[-1])
+
+
 async def claim_due_timers(
     connection: Connection, kind: TimerKind, *, limit: int, lease_s: float
 ) -> list[DueTimer]:

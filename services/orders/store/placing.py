@@ -59,6 +59,12 @@ async def load_keys(
     }
 
 
+async def delete_keys(connection: Connection, *, older_than_s: float, limit: int) -> int:
+    """Removes up to `limit` of the request ids older than that, of every route; how many."""
+    status = await connection.execute(queries()["delete_keys"], older_than_s, limit)
+    return int(status.split()[-1])
+
+
 async def insert_orders(connection: Connection, placed: Sequence[NewOrder]) -> None:
     """Adds orders with their lines and the first line of their history."""
     orders = [new.view.order for new in placed]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.chassis.pg import Connection
 from services.orders.domain.order import HistoryEntry, OrderView
-from services.orders.domain.states import OrderState
+from services.orders.domain.states import FINAL, OrderState
 from services.orders.store.changes import load_parcels
 from services.orders.store.rows import line_of, queries, view_of
 
@@ -17,6 +17,7 @@ PAGE_LINES_MAX = 20_000
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _LAST_ID = UUID(int=2**128 - 1)
+_WAITING = [state for state in OrderState if state not in FINAL]
 
 
 class Filter(NamedTuple):
@@ -34,6 +35,11 @@ class Position(NamedTuple):
 
     create_time: datetime
     order_id: UUID
+
+
+def position_of(view: OrderView) -> Position:
+    """Where the page after this order begins."""
+    return Position(view.create_time, view.order.order_id)
 
 
 async def load_order(connection: Connection, tenant_id: str, order_id: UUID) -> OrderView | None:
@@ -69,7 +75,7 @@ async def load_page(
     views = [view_of(row) for row in rows[:kept]]
     await _complete(connection, views)
     more = len(rows) > kept
-    return views, Position(views[-1].create_time, views[-1].order.order_id) if more else None
+    return views, position_of(views[-1]) if more else None
 
 
 async def load_history(connection: Connection, tenant_id: str, order_id: UUID) -> list[HistoryEntry]:
@@ -89,7 +95,8 @@ async def load_history(connection: Connection, tenant_id: str, order_id: UUID) -
 
 async def oldest_waiting(connection: Connection) -> dict[str, float]:
     """The age in seconds of the oldest order of each state that is not final."""
-    return {row["state"]: row["age_s"] for row in await connection.fetch(queries()["select_oldest_waiting"])}
+    rows = await connection.fetch(queries()["select_oldest_waiting"], _WAITING)
+    return {row["state"]: row["age_s"] for row in rows}
 
 
 async def _complete(connection: Connection, views: Sequence[OrderView]) -> None:

@@ -1,52 +1,28 @@
-"""What all services of the warehouse share: the checks of fields and the reasons that the contract knows."""
+"""What all services of the warehouse share: the checks of fields."""
 
-import contextlib
-import functools
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
-from sampan.warehouse.v1.error_reason_pb2 import ErrorReason
 
 from services.chassis import pages
-from services.chassis.errors import InvalidArgument, ResourceExhausted, Unavailable
-from services.warehouse import wire
+from services.chassis.errors import InvalidArgument
+from services.chassis.regions import REGIONS
+from services.chassis.rpc import times
 from services.warehouse.errors import (
-    DependencyUnavailable,
     FieldInvalid,
     FieldRequired,
-    Overloaded,
     RegionUnknown,
     TooManyItems,
 )
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-RETRY_AFTER_S = 1.0
 SKU_CHARS_MAX = 64
 REQUEST_ID_CHARS_MAX = 255
 _SLUG = re.compile(r"[a-z0-9-]{1,40}")
-_KNOWN_REASONS = frozenset(name.removeprefix("ERROR_REASON_") for name, _ in ErrorReason.items())
-
-
-@contextlib.contextmanager
-def reasons() -> Iterator[None]:
-    """Gives what the chassis raises the reasons that the contract knows."""
-    try:
-        yield
-    except (ResourceExhausted, Unavailable) as error:
-        if error.reason in _KNOWN_REASONS:
-            raise
-        kind = Overloaded if isinstance(error, ResourceExhausted) else DependencyUnavailable
-        raise kind(error.retry_after_s or RETRY_AFTER_S) from error
-    except InvalidArgument as error:
-        if error.reason in _KNOWN_REASONS:
-            raise
-        raise InvalidArgument("FIELD_INVALID", error.message, metadata=error.metadata) from error
 
 
 def tenant(tenant_id: str) -> str:
@@ -99,7 +75,7 @@ def region(field: str, value: str) -> str:
     """An ISO 3166-1 alpha-2 country."""
     if not value:
         raise FieldRequired(field)
-    if value not in _countries():
+    if value not in REGIONS:
         raise RegionUnknown(field)
     return value
 
@@ -108,10 +84,9 @@ def moment(field: str, holder: Any) -> datetime:
     """A required time."""
     if not holder.HasField(field):
         raise FieldRequired(field)
-    timestamp: Timestamp = getattr(holder, field)
     try:
-        return wire.moment_of(timestamp)
-    except (ValueError, OverflowError, OSError):
+        return times.from_proto(getattr(holder, field))
+    except (ValueError, OverflowError):
         raise FieldInvalid(field, "a time between the years 1 and 9999") from None
 
 
@@ -129,10 +104,3 @@ def page(bound_to: bytes, token: str, *kinds: type) -> list[Any] | None:
     if cursor is not None and [type(value) for value in cursor] != list(kinds):
         raise InvalidArgument("PAGE_TOKEN_INVALID", "the page token is not one of ours", field="page_token")
     return cursor
-
-
-@functools.cache
-def _countries() -> frozenset[str]:
-    import pycountry
-
-    return frozenset(country.alpha_2 for country in pycountry.countries)

@@ -74,20 +74,17 @@ class ReservationService(pb_grpc.ReservationServiceServicer):
         tenant_id = contract.tenant(request.tenant_id)
         order_id = contract.uuid("order_id", request.order_id)
         expire_time = contract.moment("expire_time", request)
-        with contract.reasons():
-            return wire.hold_message(await self._holds.extend(tenant_id, order_id, expire_time))
+        return wire.hold_message(await self._holds.extend(tenant_id, order_id, expire_time))
 
     async def GetHold(self, request: pb.GetHoldRequest, context: Context) -> pb.Hold:
         """Reads a hold."""
         tenant_id = contract.tenant(request.tenant_id)
         order_id = contract.uuid("order_id", request.order_id)
-        with contract.reasons():
-            return wire.hold_message(await self._holds.get(tenant_id, order_id))
+        return wire.hold_message(await self._holds.get(tenant_id, order_id))
 
     async def _results(self, commands: Sequence[Command | DomainError]) -> list[pb.HoldResult]:
         valid = [command for command in commands if isinstance(command, Command)]
-        with contract.reasons():
-            answers = iter(await self._batcher.submit_many(valid))
+        answers = iter(await self._batcher.submit_many(valid))
         return [_result(next(answers) if isinstance(command, Command) else command) for command in commands]
 
 

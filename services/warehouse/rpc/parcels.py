@@ -30,30 +30,28 @@ class ParcelService(pb_grpc.ParcelServiceServicer):
         """Reads one parcel."""
         tenant_id = contract.tenant(request.tenant_id)
         parcel_id = contract.uuid("parcel_id", request.parcel_id)
-        with contract.reasons():
-            return wire.parcel_message(await self._parcels.get(tenant_id, parcel_id))
+        return wire.parcel_message(await self._parcels.get(tenant_id, parcel_id))
 
     async def ListParcels(self, request: pb.ListParcelsRequest, context: Context) -> pb.ListParcelsResponse:
         """Reads a page of parcels."""
-        with contract.reasons():
-            size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
-            tenant_id = contract.tenant(request.tenant_id)
-            order_id = contract.uuid("order_id", request.order_id) if request.order_id else ""
-            if request.warehouse_id:
-                contract.slug("warehouse_id", request.warehouse_id)
-            state = _STATES.get(request.state, "")
-            if request.state and not state:
-                raise FieldInvalid("state", "a known state")
-            bound_to = pages.filter_hash(tenant_id, "parcels", order_id, request.warehouse_id, request.state)
-            after = contract.page(bound_to, request.page_token, str)
-            parcels = await self._parcels.list_after(
-                tenant_id,
-                contract.uuid("page_token", after[0]) if after else "",
-                order_id=order_id,
-                warehouse_id=request.warehouse_id,
-                state=state,
-                rows_max=size + 1,
-            )
+        size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
+        tenant_id = contract.tenant(request.tenant_id)
+        order_id = contract.uuid("order_id", request.order_id) if request.order_id else ""
+        if request.warehouse_id:
+            contract.slug("warehouse_id", request.warehouse_id)
+        state = _STATES.get(request.state, "")
+        if request.state and not state:
+            raise FieldInvalid("state", "a known state")
+        bound_to = pages.filter_hash(tenant_id, "parcels", order_id, request.warehouse_id, request.state)
+        after = contract.page(bound_to, request.page_token, str)
+        parcels = await self._parcels.list_after(
+            tenant_id,
+            contract.uuid("page_token", after[0]) if after else "",
+            order_id=order_id,
+            warehouse_id=request.warehouse_id,
+            state=state,
+            rows_max=size + 1,
+        )
         page = parcels[:size]
         return pb.ListParcelsResponse(
             parcels=[wire.parcel_message(parcel) for parcel in page],
@@ -66,10 +64,7 @@ class ParcelService(pb_grpc.ParcelServiceServicer):
         """Moves parcels on, each by itself."""
         contract.count("requests", len(request.requests), BATCH_MAX)
         wishes = [_checked(wish) for wish in request.requests]
-        with contract.reasons():
-            answers = iter(
-                await self._parcels.advance([wish for wish in wishes if isinstance(wish, Advance)])
-            )
+        answers = iter(await self._parcels.advance([wish for wish in wishes if isinstance(wish, Advance)]))
         return pb.BatchAdvanceParcelsResponse(
             results=[_result(next(answers) if isinstance(wish, Advance) else wish) for wish in wishes]
         )

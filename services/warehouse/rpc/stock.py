@@ -37,10 +37,9 @@ class StockService(pb_grpc.StockServiceServicer):
         for index, line in enumerate(request.lines):
             if not 0 < line.quantity <= UNITS_MAX:
                 raise QuantityInvalid(f"lines[{index}].quantity", f"1 to {UNITS_MAX}")
-        with contract.reasons():
-            return _movement_message(
-                await self._stock.move(_movement(request, RECEIVE, LedgerReason.INBOUND_RECEIVE))
-            )
+        return _movement_message(
+            await self._stock.move(_movement(request, RECEIVE, LedgerReason.INBOUND_RECEIVE))
+        )
 
     async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.StockMovement:
         """Corrects stock."""
@@ -55,22 +54,20 @@ class StockService(pb_grpc.StockServiceServicer):
                     f"{'1 to' if sign > 0 else '-1 to -'}{'' if sign < 0 else ' '}{UNITS_MAX} for {reason}"
                 )
                 raise QuantityInvalid(f"lines[{index}].quantity", demand)
-        with contract.reasons():
-            return _movement_message(await self._stock.move(_movement(request, ADJUST, reason)))
+        return _movement_message(await self._stock.move(_movement(request, ADJUST, reason)))
 
     async def ListStock(self, request: pb.ListStockRequest, context: Context) -> pb.ListStockResponse:
         """Reads a page of stock."""
-        with contract.reasons():
-            size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
-            tenant_id = contract.tenant(request.tenant_id)
-            if request.sku:
-                contract.sku("sku", request.sku)
-            if request.warehouse_id:
-                contract.slug("warehouse_id", request.warehouse_id)
-            bound_to = pages.filter_hash(tenant_id, "stock", request.sku, request.warehouse_id)
-            cursor = contract.page(bound_to, request.page_token, str, str)
-            after = (cursor[0], cursor[1]) if cursor else ("", "")
-            rows = await self._stock.list(tenant_id, request.sku, request.warehouse_id, after, size + 1)
+        size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
+        tenant_id = contract.tenant(request.tenant_id)
+        if request.sku:
+            contract.sku("sku", request.sku)
+        if request.warehouse_id:
+            contract.slug("warehouse_id", request.warehouse_id)
+        bound_to = pages.filter_hash(tenant_id, "stock", request.sku, request.warehouse_id)
+        cursor = contract.page(bound_to, request.page_token, str, str)
+        after = (cursor[0], cursor[1]) if cursor else ("", "")
+        rows = await self._stock.list(tenant_id, request.sku, request.warehouse_id, after, size + 1)
         page = rows[:size]
         return pb.ListStockResponse(
             stock=[wire.stock_message(row) for row in page],
@@ -81,16 +78,15 @@ class StockService(pb_grpc.StockServiceServicer):
 
     async def ListLedger(self, request: pb.ListLedgerRequest, context: Context) -> pb.ListLedgerResponse:
         """Reads a page of a SKU's ledger."""
-        with contract.reasons():
-            size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
-            tenant_id = contract.tenant(request.tenant_id)
-            sku = contract.sku("sku", request.sku)
-            if request.warehouse_id:
-                contract.slug("warehouse_id", request.warehouse_id)
-            bound_to = pages.filter_hash(tenant_id, "ledger", sku, request.warehouse_id)
-            cursor = contract.page(bound_to, request.page_token, int)
-            before = cursor[0] if cursor else ENTRY_ID_MAX
-            rows = await self._stock.list_ledger(tenant_id, sku, request.warehouse_id, before, size + 1)
+        size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
+        tenant_id = contract.tenant(request.tenant_id)
+        sku = contract.sku("sku", request.sku)
+        if request.warehouse_id:
+            contract.slug("warehouse_id", request.warehouse_id)
+        bound_to = pages.filter_hash(tenant_id, "ledger", sku, request.warehouse_id)
+        cursor = contract.page(bound_to, request.page_token, int)
+        before = cursor[0] if cursor else ENTRY_ID_MAX
+        rows = await self._stock.list_ledger(tenant_id, sku, request.warehouse_id, before, size + 1)
         page = rows[:size]
         return pb.ListLedgerResponse(
             entries=[wire.ledger_message(row) for row in page],
@@ -105,8 +101,7 @@ class StockService(pb_grpc.StockServiceServicer):
         tenant_id = contract.tenant(request.tenant_id)
         skus = [contract.sku(f"skus[{index}]", sku) for index, sku in enumerate(request.skus)]
         region_code = contract.region("region_code", request.region_code) if request.region_code else ""
-        with contract.reasons():
-            promises = await self._availability.of(tenant_id, skus, region_code)
+        promises = await self._availability.of(tenant_id, skus, region_code)
         return pb.BatchGetAvailabilityResponse(
             availabilities=[
                 _availability_message(sku, of_sku) for sku, of_sku in zip(skus, promises, strict=True)

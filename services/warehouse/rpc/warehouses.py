@@ -32,36 +32,32 @@ class WarehouseService(pb_grpc.WarehouseServiceServicer):
 
     async def CreateWarehouse(self, request: pb.CreateWarehouseRequest, context: Context) -> pb.Warehouse:
         """Creates a warehouse."""
-        with contract.reasons():
-            tenant_id, content = contract.tenant(request.tenant_id), _content(request)
-            return wire.warehouse_message(await self._warehouses.create(tenant_id, content))
+        tenant_id, content = contract.tenant(request.tenant_id), _content(request)
+        return wire.warehouse_message(await self._warehouses.create(tenant_id, content))
 
     async def UpdateWarehouse(self, request: pb.UpdateWarehouseRequest, context: Context) -> pb.Warehouse:
         """Replaces a warehouse's content."""
-        with contract.reasons():
-            tenant_id, content = contract.tenant(request.tenant_id), _content(request)
-            if not request.warehouse.etag:
-                raise FieldRequired("warehouse.etag")
-            stored = await self._warehouses.replace(tenant_id, content, request.warehouse.etag)
-            return wire.warehouse_message(stored)
+        tenant_id, content = contract.tenant(request.tenant_id), _content(request)
+        if not request.warehouse.etag:
+            raise FieldRequired("warehouse.etag")
+        stored = await self._warehouses.replace(tenant_id, content, request.warehouse.etag)
+        return wire.warehouse_message(stored)
 
     async def GetWarehouse(self, request: pb.GetWarehouseRequest, context: Context) -> pb.Warehouse:
         """Reads one warehouse."""
         tenant_id = contract.tenant(request.tenant_id)
         warehouse_id = contract.slug("warehouse_id", request.warehouse_id)
-        with contract.reasons():
-            return wire.warehouse_message(await self._warehouses.get(tenant_id, warehouse_id))
+        return wire.warehouse_message(await self._warehouses.get(tenant_id, warehouse_id))
 
     async def ListWarehouses(
         self, request: pb.ListWarehousesRequest, context: Context
     ) -> pb.ListWarehousesResponse:
         """Reads a page of warehouses."""
-        with contract.reasons():
-            size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
-            tenant_id = contract.tenant(request.tenant_id)
-            bound_to = pages.filter_hash(tenant_id, "warehouses")
-            cursor = contract.page(bound_to, request.page_token, str)
-            found = await self._warehouses.list_after(tenant_id, cursor[0] if cursor else "", size + 1)
+        size = pages.page_size(request.page_size, default=PAGE_DEFAULT, maximum=PAGE_MAX)
+        tenant_id = contract.tenant(request.tenant_id)
+        bound_to = pages.filter_hash(tenant_id, "warehouses")
+        cursor = contract.page(bound_to, request.page_token, str)
+        found = await self._warehouses.list_after(tenant_id, cursor[0] if cursor else "", size + 1)
         page = found[:size]
         return pb.ListWarehousesResponse(
             warehouses=[wire.warehouse_message(warehouse) for warehouse in page],

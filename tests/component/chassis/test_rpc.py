@@ -169,7 +169,7 @@ async def test_overload_is_refused_while_health_answers(address: str, channel: g
     await asyncio.sleep(0.1)
     error = error_of(await failure(channel, "Echo"))
     assert isinstance(error, errors.ResourceExhausted)
-    assert (error.reason, error.retry_after_s) == ("SERVER_OVERLOADED", 1.0)
+    assert (error.reason, error.retry_after_s) == ("OVERLOADED", 1.0)
     health: Any = health_pb2_grpc.HealthStub(channel)
     await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
     assert await asyncio.gather(*running) == ["slept"] * CALLS_MAX

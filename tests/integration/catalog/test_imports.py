@@ -106,6 +106,62 @@ async def test_the_last_good_row_of_a_product_holds(database_factory: DatabaseFa
         assert (stored.category, stored.version) == ("b", 1)
 
 
+async def test_a_good_row_holds_where_a_later_one_of_its_product_is_refused(
+    database_factory: DatabaseFactory,
+) -> None:
+    async with running(database_factory("catalog")) as client:
+        await client.create(product_of("owner", ["taken"]))
+        await client.create(product_of("stands", ["s"]))
+        (answer,) = await client.load(
+            [
+                product_of("p", ["p-1"], category="a"),
+                product_of("p", ["p-2"], category="b"),
+                product_of("p", ["taken"], category="c"),
+                product_of("q", ["q-1"], category="a"),
+                product_of("q", ["q-2"], merchant_id="nobody"),
+                product_of("r", ["r-1"]),
+                product_of("r", ["taken"]),
+                product_of("r", ["r-2"], merchant_id="nobody"),
+                product_of("stands", ["s"], category="toys"),
+                product_of("stands", ["s"]),
+                product_of("stands", ["s", "taken"]),
+                product_of("lost", ["taken"]),
+                product_of("lost", ["p-2"]),
+                product_of("late", ["p-1"]),
+            ]
+        )
+        assert reasons(answer) == [
+            (3, "variants[0].sku", "SKU_TAKEN"),
+            (5, "merchant_id", "MERCHANT_NOT_FOUND"),
+            (7, "variants[0].sku", "SKU_TAKEN"),
+            (8, "merchant_id", "MERCHANT_NOT_FOUND"),
+            (11, "variants[1].sku", "SKU_TAKEN"),
+            (12, "variants[0].sku", "SKU_TAKEN"),
+            (13, "variants[0].sku", "SKU_TAKEN"),
+        ]
+        # Lines 2, 4, 6 and 14 are kept; 1 was replaced, 9 too, and 10 stood so.
+        assert counts(answer) == (4, 0, 3, 7)
+        assert await variants_per_product(client) == {
+            "owner": {"taken"},
+            "stands": {"s"},
+            "p": {"p-2"},
+            "q": {"q-1"},
+            "r": {"r-1"},
+            "late": {"p-1"},
+        }
+        assert (await client.get("p")).category == "b"
+        stands = await client.get("stands")
+        assert (stands.category, stands.version) == ("hair/wigs", 1)
+
+
+async def test_a_thousand_refused_rows_of_one_product(database_factory: DatabaseFactory) -> None:
+    async with running(database_factory("catalog")) as client:
+        await client.create(product_of("owner", ["taken"]))
+        (answer,) = await client.load([product_of("p", ["p"]), *[product_of("p", ["taken"])] * 999])
+        assert counts(answer) == (1, 0, 0, 999)
+        assert (await client.get("p")).version == 1
+
+
 async def test_the_chunks_merchant_holds_for_rows_without(database_factory: DatabaseFactory) -> None:
     async with running(database_factory("catalog")) as client:
         await client.merchants.CreateMerchant(merchant_request("second"))

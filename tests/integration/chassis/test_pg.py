@@ -64,7 +64,7 @@ async def test_conflicts_without_end_become_unavailable(ledger: Database) -> Non
         attempts += 1
         raise asyncpg.SerializationError("again")
 
-    with pytest.raises(Unavailable, match="DATABASE_CONTENDED"):
+    with pytest.raises(Unavailable, match="DEPENDENCY_UNAVAILABLE: too many"):
         await ledger.transact(conflict, attempts_max=3)
     assert attempts == 3
 
@@ -87,7 +87,7 @@ async def test_a_killed_connection_is_unavailable_and_then_replaced(ledger: Data
     async def die(connection: Connection) -> None:
         await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with pytest.raises(Unavailable, match="DATABASE_UNAVAILABLE"):
+    with pytest.raises(Unavailable, match="DEPENDENCY_UNAVAILABLE: the database"):
         await ledger.transact(die)
     await ledger.ping()
 

@@ -218,7 +218,7 @@ async def running(
         "test.orders.place",
         functools.partial(place_orders, desk, PlacementPolicy(1_800, 900, 86_400)),
         items_max=128,
-        bytes_max=4_000_000,
+        size_max=4_000_000,
         delay_ms_max=1,
         queue_items_max=4_096,
         size_of=lambda _: 1,

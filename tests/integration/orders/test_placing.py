@@ -4,12 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.type.money_pb2 import Money
 from google.type.postal_address_pb2 import PostalAddress
 from sampan.orders.v1 import events_pb2
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis import pg_errors
 from services.chassis.errors import DomainError
 from tests.integration.orders.running import (
     MERCHANT,
@@ -225,6 +227,32 @@ async def test_what_is_wrong_is_refused_with_its_place_and_not_stored(dsn: str) 
             error: DomainError = refusal(result)
             assert (error.code, error.reason, error.field) == ("INVALID_ARGUMENT", reason, field), changed
         assert await orders.rows_in("request_key") == 0
+
+
+async def test_an_order_that_the_database_refuses_is_logged_without_its_address(dsn: str) -> None:
+    async with running(dsn) as orders:
+        async with orders.desk.db.connection() as connection:
+            await connection.execute(
+                "ALTER TABLE orders ADD CONSTRAINT orders_planted CHECK (ship_to::text NOT LIKE '%Teruel%')"
+            )
+        address = PostalAddress(
+            region_code="ES",
+            postal_code="44001",
+            locality="Teruel",
+            address_lines=["Calle del Planto 7"],
+            recipients=["Ximena Plantada"],
+        )
+        with structlog.testing.capture_logs() as lines:
+            bad, good = await orders.place(request_of(ship_to=address), request_of())
+        assert refusal(bad).code == "INTERNAL"
+        assert good.HasField("order")
+        (line,) = [line for line in lines if line["event"] == "an order cannot be stored"]
+        assert "orders_planted" in line["error"]
+        told = line["error"] + pg_errors.render((type(line["exc_info"]), line["exc_info"], None))
+        words = ("Ximena", "Planto", "Teruel", "44001")
+        # PostgreSQL quotes the beginning of each column.
+        assert any(word in str(line["exc_info"]) for word in words)
+        assert not any(word in told for word in words)
 
 
 async def test_the_limits_themselves_are_allowed(dsn: str) -> None:

@@ -1,13 +1,27 @@
 """Getting, listing and history: pages that neither repeat nor lose an order, and nothing of another tenant."""
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis.pg import Connection
+from services.orders import rpc
+from services.orders.domain.states import FINAL, OrderState
 from services.orders.store import reading
-from tests.integration.orders.running import TENANT, Running, refused, request_of, running
+from services.orders.store.rows import queries
+from tests.integration.orders.running import (
+    TENANT,
+    Running,
+    now,
+    product_of,
+    refused,
+    request_of,
+    running,
+)
 
 pytestmark = pytest.mark.postgres
 
@@ -64,6 +78,71 @@ async def test_a_page_of_long_orders_ends_early(dsn: str, monkeypatch: pytest.Mo
         for _ in range(5):
             await orders.placed()
         assert [len(page) for page in await pages(orders, page_size=4)] == [2, 2, 1]
+
+
+async def test_a_page_of_large_orders_ends_early(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Chinese character is 3 bytes: lines within their bound can still be more than a message may hold."""
+    skus = {f"S{number}": "1" for number in range(100)}
+    many = product_of("many", skus, titles={"en": "假" * 500})
+    async with running(dsn, products=[many]) as orders:
+        ids = []
+        for _ in range(6):
+            request = request_of(lines={})
+            request.lines.extend(pb.PlaceOrderLine(sku=f"S{n % 100}", quantity=1) for n in range(2_000))
+            (result,) = await orders.place(request)
+            ids.append(result.order.order_id)
+        reply = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, page_size=6))
+        assert 1 < len(reply.orders) < 6
+        assert reply.ByteSize() <= rpc.REPLY_BYTES_MAX + 1_000
+        found = await pages(orders, page_size=6)
+        assert [order_id for page in found for order_id in page] == ids[::-1]
+        monkeypatch.setattr(rpc, "REPLY_BYTES_MAX", 1)
+        assert await pages(orders, page_size=6) == [[order_id] for order_id in ids[::-1]]
+
+
+async def test_an_index_leads_to_the_orders_of_any_state(dsn: str) -> None:
+    async with running(dsn) as orders, orders.desk.db.connection() as connection:
+        await many_orders(connection)
+        bounds = (TENANT, datetime(1970, 1, 1, tzinfo=UTC), now(), now(), UUID(int=0), 51)
+        for state in OrderState:
+            plan = await plan_of(connection, "select_page_in_state", *bounds, state)
+            assert "orders_by_state" in plan, plan
+
+
+async def test_the_age_of_the_oldest_is_looked_up_and_not_searched(dsn: str) -> None:
+    async with running(dsn) as orders, orders.desk.db.connection() as connection:
+        await many_orders(connection)
+        plan = await plan_of(connection, "select_oldest_waiting", [s for s in OrderState if s not in FINAL])
+        assert "orders_unfinished" in plan, plan
+        assert "Limit" in plan, plan
+        assert "Seq Scan" not in plan, plan
+        assert "Aggregate" not in plan, plan
+        ages = await reading.oldest_waiting(connection)
+        assert sorted(ages) == ["CONFIRMED", "PENDING"]
+        assert ages["PENDING"] == pytest.approx(10_000, abs=60)
+
+
+async def many_orders(connection: Connection) -> None:
+    """Orders of the last 10,000 seconds in four states, two of them final."""
+    await connection.execute(
+        """
+        INSERT INTO orders (order_id, tenant_id, merchant_id, buyer_ref, currency_code, total_minor, line_count,
+                            ship_to, region_code, payment_terms, language_code, create_time, state, version,
+                            update_time)
+        SELECT gen_random_uuid(), $1, 'm', 'b', 'EUR', 1, 1, '{}', 'ES', 'PREPAID', 'en',
+               now() - make_interval(secs => n),
+               (ARRAY['PENDING', 'CONFIRMED', 'DELIVERED', 'CANCELLED'])[1 + n % 4], 1, now()
+        FROM generate_series(1, 10000) AS n
+        """,
+        TENANT,
+    )
+    await connection.execute("ANALYZE orders")
+
+
+async def plan_of(connection: Connection, name: str, *arguments: object) -> str:
+    """How PostgreSQL would run a statement."""
+    rows = await connection.fetch(f"EXPLAIN {queries()[name]}", *arguments)
+    return "\n".join(row[0] for row in rows)
 
 
 async def test_bad_requests(dsn: str) -> None:

@@ -49,7 +49,7 @@ async def client(scene: Scene) -> AsyncIterator[Client]:
         "test.holds",
         scene.holds.decide_batch,
         items_max=256,
-        bytes_max=holds.BATCH_BYTES_MAX,
+        size_max=holds.BATCH_BYTES_MAX,
         delay_ms_max=1,
         queue_items_max=1_000,
         size_of=holds.size_of,

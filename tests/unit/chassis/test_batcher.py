@@ -17,7 +17,7 @@ def make(
     flush: Flush,
     *,
     items_max: int = 4,
-    bytes_max: int = 1_000,
+    size_max: int = 1_000,
     delay_ms_max: float = 0,
     queue_items_max: int = 100,
     in_flight_max: int = 1,
@@ -27,7 +27,7 @@ def make(
         "test",
         flush,
         items_max=items_max,
-        bytes_max=bytes_max,
+        size_max=size_max,
         delay_ms_max=delay_ms_max,
         queue_items_max=queue_items_max,
         size_of=abs,
@@ -66,7 +66,7 @@ def size(batch: list[int]) -> int:
 @settings(max_examples=80, deadline=None)
 @given(
     items_max=st.integers(1, 6),
-    bytes_max=st.integers(1, 40),
+    size_max=st.integers(1, 40),
     in_flight_max=st.integers(1, 3),
     delay_ms_max=st.sampled_from([0, 0.5]),
     calls=st.lists(
@@ -80,7 +80,7 @@ def size(batch: list[int]) -> int:
 )
 def test_every_live_item_is_flushed_once_within_all_bounds(
     items_max: int,
-    bytes_max: int,
+    size_max: int,
     in_flight_max: int,
     delay_ms_max: float,
     calls: list[tuple[list[int], str, int]],
@@ -92,7 +92,7 @@ def test_every_live_item_is_flushed_once_within_all_bounds(
         batcher = make(
             recorder,
             items_max=items_max,
-            bytes_max=bytes_max,
+            size_max=size_max,
             in_flight_max=in_flight_max,
             delay_ms_max=delay_ms_max,
             queue_items_max=1_000,
@@ -114,13 +114,13 @@ def test_every_live_item_is_flushed_once_within_all_bounds(
         flushed = [item for batch in recorder.batches for item in batch]
         for batch in recorder.batches:
             assert 1 <= len(batch) <= items_max
-            assert len(batch) == 1 or size(batch) <= bytes_max
+            assert len(batch) == 1 or size(batch) <= size_max
         assert recorder.running_max <= in_flight_max
         wanted = [item for items, _ in waiting for item in items]
         remaining = iter(flushed)
         assert all(item in remaining for item in wanted), "not a subsequence"
         assert len(flushed) <= sum(len(items) for items, _, _ in calls)
-        assert (batcher._queued, batcher._queued_bytes, len(batcher._queue)) == (0, 0, 0)
+        assert (batcher._queued, batcher._queued_size, len(batcher._queue)) == (0, 0, 0)
 
     asyncio.run(run())
 
@@ -219,7 +219,7 @@ async def test_the_queue_is_bounded() -> None:
     await asyncio.sleep(0)
     with pytest.raises(ResourceExhausted) as refused:
         await batcher.submit(4)
-    assert refused.value.metadata == {"queue": "test"}
+    assert refused.value.metadata == {"cause": "QUEUE_FULL", "queue": "test"}
     assert refused.value.retry_after_s
     tasks[2].cancel()
     await asyncio.sleep(0)
@@ -257,7 +257,7 @@ async def test_closing_drains() -> None:
     async with asyncio.timeout(5):
         await batcher.close()
     assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8]
-    with pytest.raises(Unavailable, match="SHUTTING_DOWN"):
+    with pytest.raises(Unavailable, match="shutting down"):
         await batcher.submit(1)
 
 

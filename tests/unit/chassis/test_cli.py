@@ -35,6 +35,10 @@ async def parked(settings: ProcessSettings, query: cli.ParkedQuery) -> Iterable[
     ]
 
 
+async def discarded(settings: ProcessSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+    return [{"group": query.group, "ids": query.ids, "note": query.note, "actor": query.actor}]
+
+
 def exit_code(service: cli.Service[ProcessSettings], *arguments: str) -> object:
     with pytest.raises(SystemExit) as stop:
         cli.run(service, arguments)
@@ -42,7 +46,12 @@ def exit_code(service: cli.Service[ProcessSettings], *arguments: str) -> object:
 
 
 SERVICE = cli.Service(
-    name="demo", settings=ProcessSettings, serve=serve, list_parked=parked, replay_parked=parked
+    name="demo",
+    settings=ProcessSettings,
+    serve=serve,
+    list_parked=parked,
+    replay_parked=parked,
+    discard_parked=discarded,
 )
 
 
@@ -62,6 +71,15 @@ def test_parked_events_are_printed_one_per_line(capsys: pytest.CaptureFixture[st
     assert exit_code(SERVICE, "replay-parked", "--group", "orders", "--limit", "5", "--actor", "li") == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"group": "orders", "aggregate_id": None, "limit": 5, "actor": "li"}
+
+
+def test_events_are_given_up_one_by_one_and_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    named = ("discard-parked", "7", "9", "--group", "orders", "--actor", "li")
+    assert exit_code(SERVICE, *named, "--note", "sent twice") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"group": "orders", "ids": [7, 9], "note": "sent twice", "actor": "li"}
+    assert exit_code(SERVICE, *named) == 2
+    assert exit_code(SERVICE, *named, "--note", " ") == 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sampan.warehouse.v1 import error_reason_pb2 as warehouse_reasons
 
 from services.chassis.errors import (
     Aborted,
+    AlreadyExists,
     DeadlineExceeded,
     DomainError,
     FailedPrecondition,
@@ -72,6 +73,14 @@ def test_types_are_stable_and_distinct() -> None:
 )
 def test_statuses(error: DomainError, status: int) -> None:
     assert translated(error).status == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(NotFound, "NOT_FOUND"), (AlreadyExists, "ALREADY_EXISTS"), (FailedPrecondition, "CONFLICT")],
+)
+def test_a_reason_of_a_newer_service_gets_a_neutral_type(kind: type[DomainError], reason: str) -> None:
+    assert translated(kind("A_LATER_REASON", "m")).reason == reason
 
 
 def test_what_can_be_repeated_says_when() -> None:

@@ -13,6 +13,7 @@ from sampan.catalog.v1 import product_service_pb2 as product_pb
 from sampan.orders.v1 import order_service_pb2 as order_pb
 
 from services.chassis import money
+from services.chassis.rpc import times
 from services.gateway.errors import Problem
 from services.gateway.routes import examples
 from services.gateway.schemas.base import Money
@@ -21,7 +22,7 @@ from services.gateway.schemas.orders import Order, PlaceOrder
 from services.gateway.schemas.warehouse import Warehouse
 from services.gateway.translate.catalog import product_of, product_proto
 from services.gateway.translate.orders import STATE, TERMS, order_of, place_proto
-from services.gateway.translate.values import money_of, money_proto, time_of, timestamp_of
+from services.gateway.translate.values import money_of, money_proto, time_of
 from services.gateway.translate.warehouse import warehouse_of, warehouse_proto
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -68,7 +69,7 @@ def test_a_wrong_amount_names_its_place(code: str, amount: str, reason: str, poi
 @given(st.datetimes(min_value=EPOCH, max_value=EPOCH.replace(year=2200)))
 def test_times_survive_to_the_microsecond(naive: datetime) -> None:
     moment = naive.replace(tzinfo=UTC)
-    order = order_pb.Order(create_time=timestamp_of(moment))
+    order = order_pb.Order(create_time=times.to_proto(moment))
     assert time_of(order, "create_time") == moment
     assert time_of(order, "update_time") is None
 
@@ -84,7 +85,7 @@ def test_a_product_survives_both_ways() -> None:
     product = msgspec.convert(examples.PRODUCT, Product)
     message = product_proto(product)
     message.version, message.etag = 3, "3"
-    message.create_time.CopyFrom(timestamp_of(datetime(2026, 1, 2, tzinfo=UTC)))
+    message.create_time.CopyFrom(times.to_proto(datetime(2026, 1, 2, tzinfo=UTC)))
     found = product_of(product_pb.Product.FromString(message.SerializeToString()))
     assert found.version == 3
     assert msgspec.json.encode(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sampan.orders.v1 import error_reason_pb2, events_pb2
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis.rpc import times
 from services.orders import errors, published, wire
 from services.orders.domain.changes import EventName, OrderEvent
 from services.orders.domain.placement import PaymentTerms
@@ -62,7 +63,7 @@ def test_digests_of_parts_do_not_collide(first: list[str], second: list[str]) ->
 @given(st.integers(0, 253_370_764_800_000_000))
 def test_times_survive(microseconds: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    assert wire.datetime_of(wire.timestamp(moment), "time") == moment
+    assert wire.datetime_of(times.to_proto(moment), "time") == moment
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The countries that goods can go to: ISO 3166-1 alpha-2, as officially assigned."""
+"""The countries: ISO 3166-1 alpha-2, as officially assigned."""
 
 _CODES = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
