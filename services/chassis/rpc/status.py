@@ -54,7 +54,7 @@ def error_of(failure: AioRpcError | Status) -> DomainError:
     """The domain error that a failed call or an item of a batch reply stands for.
 
     A failure without details was made by gRPC itself (no connection, deadline, overload): its reason is the
-    code's name and its domain "grpc".
+    code's name and its domain "grpc". INTERNAL from gRPC is a connection that broke: `Unavailable`.
     """
     status = _status_in(failure) if isinstance(failure, AioRpcError) else failure
     info, retry = ErrorInfo(), RetryInfo()
@@ -62,6 +62,8 @@ def error_of(failure: AioRpcError | Status) -> DomainError:
         if not detail.Unpack(info):
             detail.Unpack(retry)
     code = code_pb2.Code.Name(status.code) if status.code in code_pb2.Code.values() else "UNKNOWN"
+    if code == "INTERNAL" and not info.reason:
+        code = "UNAVAILABLE"
     return _CLASSES.get(code, Internal)(
         info.reason or code,
         status.message or code,

@@ -61,3 +61,9 @@ def test_the_wire_form_is_bounded(message: str, metadata: dict[str, str]) -> Non
     }
     wire = status.status_of(errors.InvalidArgument("X", printable, metadata=clean))
     assert wire.ByteSize() < 45_000
+
+
+def test_internal_from_grpc_itself_is_a_broken_connection() -> None:
+    error = status.error_of(Status(code=13, message="Internal error from Core"))
+    assert isinstance(error, errors.Unavailable)
+    assert error.domain == "grpc"
