@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from deploy.local import preflight
@@ -125,7 +125,7 @@ class Stack:
         self._set_up([service for service in waiting if service.name in DATABASES])
         for service in waiting:
             service.start()
-        self._together([lambda one=self.services[name]: self._await(one) for name in names])  # type: ignore[misc]
+        self._together([partial(self._await, self.services[name]) for name in names])
 
     def up(self) -> None:
         """Check, start whatever does not run, and return when everything is ready."""
