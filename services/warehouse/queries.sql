@@ -157,6 +157,12 @@ INSERT INTO stock_owners (tenant_id, sku, merchant_id)
 SELECT $1, sku, $3 FROM unnest($2::text[]) AS u (sku) ORDER BY sku
 ON CONFLICT (tenant_id, sku) DO NOTHING;
 
+-- name: find_sold_skus
+-- Those of some SKUs of which units ever left for an order: such units may still come back.
+SELECT DISTINCT l.sku
+FROM unnest($2::text[]) AS k (sku)
+JOIN ledger l ON l.tenant_id = $1 AND l.sku = k.sku AND l.reason = 'PICK';
+
 -- name: change_stock_owner
 -- Gives some SKUs of which nothing is left to another merchant; they are locked.
 WITH owners AS (

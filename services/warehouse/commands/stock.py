@@ -120,7 +120,7 @@ async def _lock(connection: Connection, movement: Movement) -> dict[str, SkuStoc
         await stock_store.add_owners(connection, movement.tenant_id, skus, movement.merchant_id)
     locked = await working_set.lock_stock(connection, [(movement.tenant_id, sku) for sku in skus])
     stocks = {stock.sku: stock for stock in locked}
-    taken_over: list[str] = []
+    taken_over: dict[str, int] = {}
     for line, (sku, _) in zip(movement.first_lines, movement.units, strict=True):
         stock = stocks.get(sku)
         if stock is None:
@@ -128,12 +128,24 @@ async def _lock(connection: Connection, movement: Movement) -> dict[str, SkuStoc
         if stock.merchant_id != movement.merchant_id:
             if movement.route != RECEIVE or not stock.is_empty:
                 raise StockOwnerMismatch(sku, f"lines[{line}].sku")
-            # Nothing of it lies anywhere: whoever brings the first units owns it, as at the very first receipt.
-            stock.merchant_id = movement.merchant_id
-            taken_over.append(sku)
+            taken_over[sku] = line
     if taken_over:
-        await stock_store.change_owner(connection, movement.tenant_id, taken_over, movement.merchant_id)
+        await _take_over(connection, movement, stocks, taken_over)
     return stocks
+
+
+async def _take_over(
+    connection: Connection, movement: Movement, stocks: dict[str, SkuStock], lines: dict[str, int]
+) -> None:
+    """Gives SKUs of which nothing lies anywhere to the merchant; a wrong first receipt is mended so.
+
+    Not one that was ever sold: an order that is intercepted brings its units back to whom they belong.
+    """
+    for sku in sorted(await stock_store.find_sold(connection, movement.tenant_id, list(lines))):
+        raise StockOwnerMismatch(sku, f"lines[{lines[sku]}].sku")
+    for sku in lines:
+        stocks[sku].merchant_id = movement.merchant_id
+    await stock_store.change_owner(connection, movement.tenant_id, list(lines), movement.merchant_id)
 
 
 async def _write(connection: Connection, movement: Movement, stocks: dict[str, SkuStock]) -> None:

@@ -42,6 +42,12 @@ async def add_owners(connection: Connection, tenant_id: str, skus: Sequence[str]
     await connection.execute(load_queries(PACKAGE)["add_stock_owners"], tenant_id, skus, merchant_id)
 
 
+async def find_sold(connection: Connection, tenant_id: str, skus: Sequence[str]) -> set[str]:
+    """Those SKUs of which units ever left for an order."""
+    rows = await connection.fetch(load_queries(PACKAGE)["find_sold_skus"], tenant_id, skus)
+    return {row["sku"] for row in rows}
+
+
 async def change_owner(connection: Connection, tenant_id: str, skus: Sequence[str], merchant_id: str) -> None:
     """Gives locked SKUs of which nothing is left to another merchant."""
     await connection.execute(load_queries(PACKAGE)["change_stock_owner"], tenant_id, skus, merchant_id)

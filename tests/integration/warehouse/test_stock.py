@@ -12,7 +12,7 @@ from services.warehouse.errors import (
     StockOwnerMismatch,
     WarehouseNotFound,
 )
-from tests.integration.warehouse.scene import MERCHANT, TENANT, Scene, order_id, reserve
+from tests.integration.warehouse.scene import MERCHANT, TENANT, Scene, order_id, post, reserve
 
 pytestmark = pytest.mark.postgres
 
@@ -90,7 +90,7 @@ async def test_stock_belongs_to_one_merchant(scene: Scene) -> None:
     await scene.receive({"B": 1}, merchant_id="toys")
 
 
-async def test_a_sku_of_which_nothing_is_left_may_change_its_merchant(scene: Scene) -> None:
+async def test_a_wrong_first_receipt_can_be_given_to_the_right_merchant(scene: Scene) -> None:
     await scene.receive({"A": 5})
     await scene.stock.move(adjustment({"A": -5}, LedgerReason.DISPOSE))
     await scene.receive({"A": 3}, "paris", merchant_id="toys")
@@ -99,6 +99,16 @@ async def test_a_sku_of_which_nothing_is_left_may_change_its_merchant(scene: Sce
     owners = await scene.fetch("SELECT DISTINCT merchant_id FROM stock WHERE sku = 'A'")
     assert [row["merchant_id"] for row in owners] == ["toys"]
     await scene.assert_sound()
+
+
+async def test_a_sku_that_was_sold_keeps_its_merchant(scene: Scene) -> None:
+    await scene.receive({"A": 1})
+    order = order_id()
+    await scene.run(reserve(order, {"A": 1}))
+    await scene.run(post(order))
+    assert await scene.level("A") == (0, 0)
+    with pytest.raises(StockOwnerMismatch):
+        await scene.receive({"A": 1}, merchant_id="toys")
 
 
 async def test_an_unknown_warehouse_takes_nothing(scene: Scene) -> None:
