@@ -49,6 +49,8 @@ FULFILMENTS_TOPIC = "sampan.warehouse.fulfilments.v1"
 AVAILABILITY_TOPIC = "sampan.warehouse.availability.v1"
 WAREHOUSES_TOPIC = "sampan.warehouse.warehouses.v1"
 SNAPSHOT_TOPICS = (AVAILABILITY_TOPIC, WAREHOUSES_TOPIC)
+ALLOCATIONS_TOLD_MAX = 2_000
+"""Of the longest names some 620 KB: more could make an event that Kafka refuses, and an order that is never decided."""
 
 _AVAILABILITY_SNAPSHOT = pb.AvailabilitySnapshot.DESCRIPTOR.full_name
 _WAREHOUSE_SNAPSHOT = pb.WarehouseSnapshot.DESCRIPTOR.full_name
@@ -190,8 +192,9 @@ def _message_of(fact: Fact) -> OutboxMessage:
 
 
 def _fill_reserved(fact: StockReserved, message: pb.StockReserved) -> None:
-    for sku, warehouse_id, quantity in fact.allocations:
+    for sku, warehouse_id, quantity in fact.allocations[:ALLOCATIONS_TOLD_MAX]:
         message.allocations.add(sku=sku, warehouse_id=warehouse_id, quantity=quantity)
+    message.allocations_left_out = max(0, len(fact.allocations) - ALLOCATIONS_TOLD_MAX)
     times.write(message.expire_time, fact.expire_time)
     message.sourcing = fact.sourcing
 

@@ -13,9 +13,12 @@ from sampan.warehouse.v1 import reservation_service_pb2 as hold_pb
 
 from services.chassis import ids
 from services.chassis.consumer import Event
+from services.chassis.envelope import PAYLOAD_BYTES_MAX
 from services.chassis.errors import InvalidArgument
 from services.warehouse import events
 from services.warehouse.domain.holds import (
+    LINES_MAX,
+    QUANTITY_MAX,
     Command,
     Fact,
     Intercept,
@@ -147,6 +150,25 @@ def test_facts_and_stock_become_messages() -> None:
     assert (third.topic, third.key, third.version) == ("sampan.warehouse.availability.v1", "t/A", 5)
     levels = pb.AvailabilitySnapshot.FromString(third.payload).levels
     assert [(level.warehouse_id, level.available) for level in levels] == [("w1", 1), ("w2", 5)]
+
+
+def test_the_largest_order_split_over_sites_still_fits_an_event() -> None:
+    """An event that Kafka refuses would be parked, and its order never decided."""
+    sku, warehouses = "\U0001f6d2" * 60, [f"{'w' * 39}{site}" for site in range(4)]
+    allocations = tuple(
+        Allocation(f"{sku}{line:04}", warehouse_id, QUANTITY_MAX)
+        for line in range(LINES_MAX)
+        for warehouse_id in warehouses
+    )
+    shortages = tuple(Shortage(f"{sku}{line:04}", QUANTITY_MAX, QUANTITY_MAX) for line in range(LINES_MAX))
+    head: dict[str, Any] = {"tenant_id": "t" * 40, "merchant_id": "m" * 40, "order_id": ORDER, "version": 1}
+    sourcing = "partly in-country, 4 parcels, 2-40 days"
+    reserved = StockReserved(**head, allocations=allocations, expire_time=DEADLINE, sourcing=sourcing)
+    rejected = StockRejected(**head, reason=Rejection.STOCK_INSUFFICIENT, shortages=shortages)
+    for message in events.messages_of([reserved, rejected], []):
+        assert len(message.payload) <= PAYLOAD_BYTES_MAX
+    told = pb.StockReserved.FromString(events.messages_of([reserved], [])[0].payload)
+    assert len(told.allocations) + told.allocations_left_out == len(allocations)
 
 
 def test_every_fact_has_its_event() -> None:
