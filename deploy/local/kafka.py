@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -43,9 +44,9 @@ CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=BROKER://{host}:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}{listeners}
+advertised.listeners=BROKER://{host}:{port}{advertised}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -69,6 +70,17 @@ group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=33554432
 log.segment.bytes=134217728
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A further door of the broker: whoever comes through it is sent back to `advertised_port` afterwards."""
+
+    name: str
+    """Capitals and digits."""
+    port: int
+    advertised_port: int
+    """What stands before `port`, as a proxy does."""
 
 
 class Distribution:
@@ -210,8 +222,10 @@ class Kafka:
         distribution: Distribution,
         log_file: Path | None = None,
         pid_file: Path | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.folder = folder.absolute()
+        self.listeners = tuple(listeners)
         self.port = port
         self.controller_port = controller_port
         self.distribution = distribution
@@ -266,7 +280,15 @@ class Kafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configuration_file.write_text(
             CONFIGURATION.format(
-                host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=data
+                host=LOOPBACK,
+                port=self.port,
+                controller_port=self.controller_port,
+                data=data,
+                listeners="".join(f",{one.name}://{LOOPBACK}:{one.port}" for one in self.listeners),
+                advertised="".join(
+                    f",{one.name}://{LOOPBACK}:{one.advertised_port}" for one in self.listeners
+                ),
+                protocols="".join(f",{one.name}:PLAINTEXT" for one in self.listeners),
             )
         )
         if (data / "meta.properties").exists():

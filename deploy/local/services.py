@@ -37,12 +37,19 @@ class ServiceProcess:
     """One service, started as `python -m services.<name>` with exactly the variables given."""
 
     def __init__(
-        self, name: str, environment: Mapping[str, str], *, admin_url: str, pid_file: Path, log_file: Path
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        *,
+        admin_url: str,
+        pid_file: Path,
+        log_file: Path,
+        process_name: str = "",
     ) -> None:
         self.name = name
         self.environment = dict(environment)
         self.admin_url = admin_url
-        self.process = BackgroundProcess(name, pid_file=pid_file, log_file=log_file)
+        self.process = BackgroundProcess(process_name or name, pid_file=pid_file, log_file=log_file)
 
     @property
     def running(self) -> bool:
@@ -56,6 +63,11 @@ class ServiceProcess:
     def stale(self) -> bool:
         """Whether the running process was started from other code or with other variables than it would be now."""
         return self.running and self.process.fingerprint != self.fingerprint()
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that serves."""
+        return [sys.executable, "-m", f"services.{self.name}"]
 
     def fingerprint(self) -> str:
         """Hash what decides the service's behaviour: its code, the chassis, the stubs, the lock and its variables."""
@@ -101,11 +113,7 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start the service; it is not ready yet."""
-        self.process.start(
-            [sys.executable, "-m", f"services.{self.name}"],
-            environment=self.environment,
-            fingerprint=self.fingerprint(),
-        )
+        self.process.start(self.command, environment=self.environment, fingerprint=self.fingerprint())
 
     def wait_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until the service says that it is ready; raise StackError with its last words otherwise."""

@@ -1,0 +1,11 @@
+"""All kinds of faults, a module per family. A module's FAULTS are its kinds; here they are put together."""
+
+from collections.abc import Sequence
+
+from tests.chaos.fault import Fault
+from tests.chaos.faults import network, processes, servers
+
+
+def all_faults() -> Sequence[Fault]:
+    """Every kind there is, in the order of the report."""
+    return (*processes.FAULTS, *servers.FAULTS, *network.FAULTS)

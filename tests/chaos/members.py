@@ -1,0 +1,200 @@
+"""The processes of a cluster: the services' replicas, PostgreSQL and Kafka, each under supervision."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from deploy.local.kafka import Kafka, serves
+from deploy.local.postgres import Postgres
+from deploy.local.processes import BackgroundProcess
+from deploy.local.services import ServiceProcess
+from deploy.local.settings import StackError
+
+READY_POLL_S = 0.1
+READY_S_MAX = 60.0
+
+
+class Member:
+    """One process. While `wanted`, the cluster's supervisor starts it again whenever it has ended."""
+
+    def __init__(self, name: str, process: BackgroundProcess) -> None:
+        self.name = name
+        self.process = process
+        self.wanted = False
+        self.extra_environment: dict[str, str] = {}
+        """Variables for the next start, as CRASH_POINTS; services only."""
+        self.expected_ends = 0
+        """How often it ended because a fault ended it; the supervisor blames the service for further ends."""
+        self._pid: int | None = None
+
+    @property
+    def service(self) -> str:
+        """The service of a replica ("orders" of "orders-1"), else the name."""
+        return self.name.partition("-")[0]
+
+    @property
+    def pid(self) -> int | None:
+        """The pid while it runs."""
+        return self.process.pid
+
+    @property
+    def log_file(self) -> Path:
+        """Where it logs; restarts append."""
+        return self.process.log_file
+
+    async def start(self) -> None:
+        """Starts it and returns when it runs, for servers when it serves."""
+        await asyncio.to_thread(self._start)
+
+    async def kill(self) -> None:
+        """SIGKILL with all children; the supervisor starts it again."""
+        if self.pid is not None:
+            self.expected_ends += 1
+            await asyncio.to_thread(self._kill)
+
+    async def stop(self) -> None:
+        """Asks it to drain and end, and waits for that; the supervisor starts it again."""
+        if self.pid is not None:
+            self.expected_ends += 1
+            await asyncio.to_thread(self._stop)
+
+    def send(self, number: int) -> None:
+        """Sends any signal; count it in `expected_ends` where it ends the process."""
+        if (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def pause(self) -> None:
+        """SIGSTOP to it and its children: a machine that hangs."""
+        self._signal_family(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal_family(signal.SIGCONT)
+
+    @asynccontextmanager
+    async def kept_down(self) -> AsyncIterator[None]:
+        """Killed on entering and not started again before leaving."""
+        self.wanted = False
+        try:
+            await self.kill()
+            yield
+        finally:
+            self.wanted = True
+
+    @asynccontextmanager
+    async def restarted_with(self, **variables: str) -> AsyncIterator[None]:
+        """A service runs with further variables inside the block: it is drained and started anew, twice."""
+        before = dict(self.extra_environment)
+        self.extra_environment |= variables
+        try:
+            await self.stop()
+            yield
+        finally:
+            self.extra_environment.clear()
+            self.extra_environment |= before
+            await self.stop()
+
+    async def ready(self) -> bool:
+        """Whether it serves."""
+        return self.pid is not None
+
+    async def wait_ready(self, *, s_max: float = READY_S_MAX) -> bool:
+        """Waits until it serves; False when the time was up before."""
+        try:
+            async with asyncio.timeout(s_max):
+                while not await self.ready():
+                    await asyncio.sleep(READY_POLL_S)
+        except TimeoutError:
+            return False
+        return True
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _kill(self) -> None:
+        self.process.kill()
+
+    def _stop(self) -> None:
+        self.process.stop()
+
+    def _signal_family(self, number: signal.Signals) -> None:
+        pid = self.pid
+        if pid is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(pid)
+            for process in (root, *root.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+
+
+class ServiceMember(Member):
+    """A replica of a service."""
+
+    def __init__(self, replica: ServiceProcess) -> None:
+        super().__init__(replica.process.name, replica.process)
+        self.replica = replica
+        self._environment = dict(replica.environment)
+
+    @property
+    def admin_url(self) -> str:
+        """Base of /metrics, /healthz and /readyz."""
+        return self.replica.admin_url
+
+    async def ready(self) -> bool:
+        """As /readyz says."""
+        return self.pid is not None and await asyncio.to_thread(lambda: self.replica.ready)
+
+    def _start(self) -> None:
+        self.replica.environment = self._environment | self.extra_environment
+        self.process.start(self.replica.command, environment=self.replica.environment, fingerprint="")
+
+
+class PostgresMember(Member):
+    """The one PostgreSQL server with all databases."""
+
+    def __init__(self, server: Postgres) -> None:
+        super().__init__("postgres", server.process)
+        self.server = server
+
+    async def ready(self) -> bool:
+        """Whether it takes connections."""
+        return self.pid is not None and await asyncio.to_thread(self.server.answers)
+
+    def _start(self) -> None:
+        # A lock file of a server that was killed together with its backends.
+        if self.pid is None:
+            (self.server.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+        with suppress(StackError):
+            self.server.start()
+
+    def _kill(self) -> None:
+        self.server.kill()
+
+    def _stop(self) -> None:
+        self.server.stop()
+
+
+class KafkaMember(Member):
+    """The one broker."""
+
+    def __init__(self, server: Kafka) -> None:
+        super().__init__("kafka", server.process)
+        self.server = server
+
+    async def ready(self) -> bool:
+        """Whether it answers for itself."""
+        return self.pid is not None and await asyncio.to_thread(serves, self.server.bootstrap)
+
+    def _start(self) -> None:
+        with suppress(StackError):
+            self.server.start()
+
+    def _stop(self) -> None:
+        self.server.stop()

@@ -1,0 +1,1 @@
+"""What is on sale during a run."""
