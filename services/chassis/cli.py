@@ -35,7 +35,8 @@ _logger = log.get(__name__)
 class ParkedQuery:
     """Which parked events an operator means, and who asks: what is done is recorded with its actor.
 
-    `ids` and `note` are those of `discard-parked`: the events to give up, and why.
+    `ids` and `note` are those of `discard-parked`: the events to give up, and why. `across_gaps` is that of
+    `replay-parked`: to apply events although others before them are missing.
     """
 
     group: str | None
@@ -44,6 +45,7 @@ class ParkedQuery:
     actor: str
     ids: tuple[int, ...] = ()
     note: str = ""
+    across_gaps: bool = False
 
 
 Hook = Callable[[S], Awaitable[None]]
@@ -91,7 +93,13 @@ async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> 
     if chosen.command in ("list-parked", "replay-parked"):
         hook = service.list_parked if chosen.command == "list-parked" else service.replay_parked
         assert hook is not None
-        query = ParkedQuery(chosen.group, chosen.aggregate_id, chosen.limit, chosen.actor)
+        query = ParkedQuery(
+            chosen.group,
+            chosen.aggregate_id,
+            chosen.limit,
+            chosen.actor,
+            across_gaps=getattr(chosen, "across_gaps", False),
+        )
         _print(await hook(settings, query))
     elif chosen.command == "discard-parked":
         assert service.discard_parked is not None
@@ -133,6 +141,10 @@ def _parser(service: Service[S]) -> argparse.ArgumentParser:
             parked.add_argument("--aggregate-id", help="only those of this aggregate")
             parked.add_argument("--limit", type=int, default=PARKED_LIMIT_DEFAULT, help="at most so many")
             parked.add_argument("--actor", default=_who(), help="who does it, for the record")
+            if command == "replay-parked":
+                parked.add_argument(
+                    "--across-gaps", action="store_true", help="give up what is missing before an event"
+                )
     if service.discard_parked is not None:
         discard = add(
             "discard-parked", "Give parked events up for good; their aggregates go on without them."

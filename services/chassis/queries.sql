@@ -73,6 +73,12 @@ WHERE e.grp = $1 AND e.state = 'PARKED'
 ORDER BY e.id
 FOR UPDATE OF e;
 
+-- name: look_up_discarded
+-- Versions of aggregates that were given up by command.
+SELECT e.topic, e.aggregate_id, e.version FROM parked_event AS e
+JOIN unnest($2::text[], $3::text[]) AS k (topic, aggregate_id) ON e.topic = k.topic AND e.aggregate_id = k.aggregate_id
+WHERE e.grp = $1 AND e.state = 'DISCARDED' AND e.version IS NOT NULL;
+
 -- name: look_up_applied
 -- The applied versions of aggregates.
 SELECT a.topic, a.aggregate_id, a.version FROM unnest($2::text[], $3::text[]) AS k (topic, aggregate_id)
@@ -114,10 +120,11 @@ SELECT id FROM parked_event WHERE grp = $1 AND topic = $2 AND aggregate_id = $3 
 ORDER BY id FOR UPDATE;
 
 -- name: read_parked_aggregate
--- An aggregate's parked events in the order in which they came.
+-- An aggregate's parked events in the order of their versions, those of one version as they came. One whose
+-- version cannot be read comes first: nothing may be replayed past it.
 SELECT id, topic, part, "offset", record_time, record_key, header_names, header_values, payload
 FROM parked_event WHERE grp = $1 AND topic = $2 AND aggregate_id = $3 AND state = 'PARKED'
-ORDER BY part, "offset" LIMIT $4;
+ORDER BY version NULLS FIRST, part, "offset" LIMIT $4;
 
 -- name: resolve_parked
 -- Ends parked events of a group, for good; $4 names who says so.

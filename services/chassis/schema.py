@@ -70,7 +70,8 @@ CREATE TABLE parked_event (
     aggregate_id  text        NOT NULL,
     version       bigint,
     type          text,
-    -- FAILED: the handler refused it; UNREADABLE: its headers; BLOCKED: an earlier one of its aggregate is parked.
+    -- FAILED: the handler refused it; UNREADABLE: its headers; BLOCKED: an earlier one of its aggregate is parked
+    -- or has not come.
     cause         text        NOT NULL
                   CONSTRAINT parked_event_cause_known CHECK (cause IN ('FAILED', 'UNREADABLE', 'BLOCKED')),
     detail        text        NOT NULL,

@@ -162,6 +162,7 @@ async def replay_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Ite
             aggregate_id=query.aggregate_id,
             limit=query.limit,
             actor=query.actor,
+            across_gaps=query.across_gaps,
         )
     finally:
         await db.close()

@@ -139,6 +139,7 @@ async def replay_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iter
             aggregate_id=query.aggregate_id,
             limit=query.limit,
             actor=query.actor,
+            across_gaps=query.across_gaps,
         )
 
 

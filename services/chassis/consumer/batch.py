@@ -3,7 +3,7 @@ run the handler, remember the versions. A batch that fails for good is halved un
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from prometheus_client import Counter, Histogram
 
 from services.chassis import log, metrics
+from services.chassis.consumer import gaps
 from services.chassis.crash import crash_point
 from services.chassis.envelope import EnvelopeError, Event, decode_record
 from services.chassis.pg import Connection, Database, is_timeout, is_transient
@@ -25,7 +26,7 @@ Events come in partition order, without those that were applied before. Any exce
 the database is taken as the events' own: the batch is halved to find the one, which is parked.
 """
 
-AggregateKey: TypeAlias = tuple[str, str]
+AggregateKey: TypeAlias = gaps.AggregateKey
 DETAIL_CHARACTERS_MAX = 2_000
 
 _log = log.get(__name__)
@@ -79,6 +80,8 @@ class _Triage:
     fresh: list[Event] = field(default_factory=list)
     versions: dict[AggregateKey, int] = field(default_factory=dict)
     parked: list[tuple[Item, str, str]] = field(default_factory=list)
+    ahead: set[AggregateKey] = field(default_factory=set)
+    """Aggregates with an event whose predecessors are missing."""
     outcome: Outcome = field(default_factory=Outcome)
 
 
@@ -179,6 +182,10 @@ class BatchProcessor:
     ) -> Outcome:
         applied, blocked = await self._claim(connection, items, first, last)
         triage = self._triage(items, applied, blocked)
+        if triage.ahead:
+            given_up = await gaps.given_up(connection, self._group, triage.ahead)
+            if given_up:
+                triage = self._triage(items, applied, blocked, given_up)
         if failure is not None:
             # A single item, known to fail. If it is a duplicate or blocked by now, that has already been said.
             triage.parked += [(items[0], "FAILED", failure)] * len(triage.fresh)
@@ -251,9 +258,14 @@ class BatchProcessor:
         )
 
     def _triage(
-        self, items: Sequence[Item], applied: dict[AggregateKey, int], blocked: set[AggregateKey]
+        self,
+        items: Sequence[Item],
+        applied: dict[AggregateKey, int],
+        blocked: set[AggregateKey],
+        given_up: Mapping[AggregateKey, Set[int]] = gaps.NOTHING_GIVEN_UP,
     ) -> _Triage:
         triage = _Triage()
+        blocked = set(blocked)
         outcome, versions = triage.outcome, triage.versions
         fresh: list[tuple[AggregateKey, Event]] = []
         for item in items:
@@ -270,6 +282,12 @@ class BatchProcessor:
                 triage.parked.append((item, "BLOCKED", "an earlier event of this aggregate is parked"))
             else:
                 if event.version > known + 1 and event.topic not in self._snapshot_topics:
+                    lacking = gaps.missing(known, event.version, given_up.get(key, frozenset()))
+                    if lacking:
+                        triage.ahead.add(key)
+                        triage.parked.append((item, "BLOCKED", lacking))
+                        blocked.add(key)
+                        continue
                     outcome.gaps += 1
                 versions[key] = event.version
                 fresh.append((key, event))

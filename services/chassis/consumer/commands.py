@@ -28,12 +28,19 @@ async def replay_rows(
     aggregate_id: str | None,
     limit: int,
     actor: str,
+    across_gaps: bool = False,
 ) -> list[dict[str, object]]:
     """Replays up to `limit` aggregates per group; a summary per group, then what stays parked and why."""
     rows: list[dict[str, object]] = []
     for name in _chosen(groups, group):
         report = await replay_parked(
-            db, name, groups[name], actor=actor, aggregate_id=aggregate_id, aggregates_max=limit
+            db,
+            name,
+            groups[name],
+            actor=actor,
+            aggregate_id=aggregate_id,
+            aggregates_max=limit,
+            across_gaps=across_gaps,
         )
         rows.append({"group": name, "replayed": report.replayed, "failed": len(report.failures)})
         rows += [

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from services.chassis import log
+from services.chassis.consumer import gaps
 from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, Handler
 from services.chassis.envelope import Event, decode_record
 from services.chassis.pg import Connection, Database, is_transient
@@ -87,13 +88,16 @@ async def replay_parked(
     aggregate_id: str | None = None,
     aggregates_max: int | None = None,
     events_max: int = REPLAY_EVENTS_MAX,
+    across_gaps: bool = False,
 ) -> ReplayReport:
     """Runs the normal handler over parked events, aggregate by aggregate (at most `aggregates_max`), each in order.
 
     An aggregate is replayed in transactions of up to `events_max` events, one by one where that fails; it
-    stops at its first failure, and later aggregates are still tried. Raises transient errors: run it again.
+    stops at its first failure, and later aggregates are still tried. An event whose predecessors are missing
+    fails, unless `across_gaps` gives them up: should they come later, they are dropped as duplicates.
+    Raises transient errors: run it again.
     """
-    replay = _Replay(db, group, handler, actor, events_max)
+    replay = _Replay(db, group, handler, actor, events_max, across_gaps)
     report = ReplayReport()
     after = ("", "")
     left = aggregates_max if aggregates_max is not None else sys.maxsize
@@ -119,13 +123,22 @@ async def replay_parked(
 
 
 class _Replay:
-    def __init__(self, db: Database, group: str, handler: Handler, actor: str, events_max: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        group: str,
+        handler: Handler,
+        actor: str,
+        events_max: int,
+        across_gaps: bool,
+    ) -> None:
         self.queries = load_queries("services.chassis")
         self._db = db
         self._group = group
         self._handler = handler
         self._actor = actor
         self._events_max = events_max
+        self._across_gaps = across_gaps
 
     async def aggregate(self, topic: str, aggregate_id: str, report: ReplayReport) -> None:
         """Replays until nothing of the aggregate is parked or the next event fails."""
@@ -172,9 +185,14 @@ class _Replay:
             )
         }
         fresh: list[Event] = []
+        given_up = await gaps.given_up(connection, self._group, keys)
         for event in events:
             key = (event.topic, event.aggregate_id)
-            if event.version > applied.get(key, 0):
+            known = applied.get(key, 0)
+            if event.version > known:
+                lacking = gaps.missing(known, event.version, given_up.get(key, frozenset()))
+                if lacking and not self._across_gaps:
+                    raise gaps.VersionsMissing(lacking)
                 applied[key] = event.version
                 fresh.append(event)
         if fresh:

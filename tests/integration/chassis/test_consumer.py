@@ -144,11 +144,49 @@ async def _sum_is(database: Database, total: int) -> bool:
     return sum((await positions(database)).values()) == total
 
 
-async def test_a_gap_is_applied(ledger: Database, kafka_server: str, topic: str) -> None:
-    """A version that is further ahead than expected is never dropped."""
-    await produce(kafka_server, topic, [("a", 1), ("a", 4), ("b", 9)])
+async def test_an_event_from_further_ahead_waits_for_those_before_it(
+    ledger: Database, kafka_server: str, topic: str
+) -> None:
+    """Applied, a forged version would make all events that follow look like duplicates, and the order stand still."""
+    group = f"group.{topic}"
+    await produce(kafka_server, topic, [("a", 1), ("a", 900), ("b", 9)])
     async with consuming(ledger, kafka_server, topic):
-        await eventually(effects_are(ledger, {"a": [1, 4], "b": [9]}))
+        # Of "b" nothing is known: it may have been forgotten, and begins wherever it does.
+        await eventually(effects_are(ledger, {"a": [1], "b": [9]}))
+        await produce(kafka_server, topic, [("a", 2), ("a", 3)])
+        await eventually(lambda: _sum_is(ledger, 5))
+        parked = await list_parked(ledger, group)
+        assert [(p.version, p.cause) for p in parked] == [(900, "BLOCKED"), (2, "BLOCKED"), (3, "BLOCKED")]
+        assert parked[0].detail == "versions 2 to 899 are missing"
+
+        # In the order of their versions, up to the gap.
+        report = await replay_parked(ledger, group, record, actor="alice")
+        assert (report.replayed, list(report.failures)) == (2, [(topic, "a")])
+        await discard_parked(ledger, group, [parked[0].id], actor="alice", note="forged")
+        await produce(kafka_server, topic, [("a", 4)])
+        await eventually(effects_are(ledger, {"a": [1, 2, 3, 4], "b": [9]}))
+        assert await list_parked(ledger, group) == []
+
+
+async def test_what_was_discarded_is_no_gap(ledger: Database, kafka_server: str, topic: str) -> None:
+    group = f"group.{topic}"
+    await produce(kafka_server, topic, [("a", 1), ("a", 2)])
+    async with consuming(ledger, kafka_server, topic, poisoned_by(("a", 2))):
+        await eventually(lambda: _sum_is(ledger, 2))
+        (poison,) = await list_parked(ledger, group)
+        await discard_parked(ledger, group, [poison.id], actor="alice", note="void")
+        await produce(kafka_server, topic, [("a", 3)])
+        await eventually(effects_are(ledger, {"a": [1, 3]}))
+
+
+async def test_a_person_may_give_up_what_is_missing(ledger: Database, kafka_server: str, topic: str) -> None:
+    group = f"group.{topic}"
+    await produce(kafka_server, topic, [("a", 1), ("a", 3)])
+    async with consuming(ledger, kafka_server, topic):
+        await eventually(lambda: _sum_is(ledger, 2))
+        assert (await replay_parked(ledger, group, record, actor="alice")).replayed == 0
+        assert (await replay_parked(ledger, group, record, actor="alice", across_gaps=True)).replayed == 1
+        assert await effects(ledger) == {"a": [1, 3]}
 
 
 async def test_offsets_moved_by_another_are_respected(
