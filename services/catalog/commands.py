@@ -271,6 +271,7 @@ class Catalog:
 
     async def _transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         result = await self._database.transact(work)
+        crash.crash_point("catalog.write.after_commit")
         self._after_commit()
         return result
 

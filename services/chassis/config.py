@@ -20,11 +20,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.chassis import crash
 
 SECRETS_DIR_DEFAULT = "/run/secrets"
 SECRET_BYTES_MAX = 65_536
@@ -98,6 +100,11 @@ class ProcessSettings(BaseSettings):
         validation_alias="CRASH_POINTS",
         description="For tests only: places at which the process kills itself, `name` or `name:passes`.",
     )
+    test_configuration: bool = Field(
+        default=False,
+        validation_alias="TEST_CONFIGURATION",
+        description="The process serves a test; without it CRASH_POINTS is refused.",
+    )
     kafka_bootstrap: str = Field(
         default="127.0.0.1:19092",
         min_length=1,
@@ -132,6 +139,18 @@ class ProcessSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then `Variables` in place of pydantic's own environment and file sources."""
         return init_settings, Variables(settings_cls)
+
+    @field_validator("crash_points")
+    @classmethod
+    def _readable(cls, points: tuple[str, ...]) -> tuple[str, ...]:
+        crash.passes_of(points)
+        return points
+
+    @model_validator(mode="after")
+    def _crash_in_tests_only(self) -> Self:
+        if self.crash_points and not self.test_configuration:
+            raise ValueError("CRASH_POINTS is for tests only and needs TEST_CONFIGURATION=true")
+        return self
 
     @field_validator("*", mode="before")
     @classmethod

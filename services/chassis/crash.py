@@ -1,8 +1,9 @@
 """Named places where a process can be told to die, so that tests can prove what a crash there leaves behind.
 
 `CRASH_POINTS=orders.place.before_commit,relay.before_delete:3` kills the process the first time it passes
-the first point and the third time it passes the second. Empty, as it is in production, a point costs one
-lookup in an empty dictionary.
+the first point and the third time it passes the second; a configuration that is not for tests
+(`TEST_CONFIGURATION`) is refused with it. Empty, as it is in production, a point costs one lookup in an empty
+dictionary.
 """
 
 import os
@@ -13,12 +14,20 @@ from collections.abc import Iterable
 _passes_left: dict[str, int] = {}
 
 
-def configure(points: Iterable[str]) -> None:
-    """Arms the points, each `name` or `name:passes`; replaces what was armed."""
+def passes_of(points: Iterable[str]) -> dict[str, int]:
+    """At which pass each point kills, by name; raises ValueError for what is not `name` or `name:passes`."""
     armed: dict[str, int] = {}
     for point in points:
-        name, _, passes = point.partition(":")
+        name, colon, passes = point.partition(":")
+        if not name or (colon and not (passes.isdecimal() and int(passes) > 0)):
+            raise ValueError(f"{point} is not a name or name:passes")
         armed[name] = int(passes or 1)
+    return armed
+
+
+def configure(points: Iterable[str]) -> None:
+    """Arms the points, each `name` or `name:passes`; replaces what was armed."""
+    armed = passes_of(points)
     _passes_left.clear()
     _passes_left.update(armed)
 

@@ -10,6 +10,7 @@ from prometheus_client import Gauge, Histogram
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import metrics, trace
+from services.chassis.crash import crash_point
 from services.chassis.errors import DeadlineExceeded, DomainError, Internal, ResourceExhausted, Unavailable
 from services.chassis.rpc import deadline
 
@@ -89,8 +90,10 @@ class PlacementCollector:
             next((one.traceparent for one, _ in batch if trace.is_sampled(one.traceparent)), None)
         )
         _BATCH_ORDERS.observe(len(batch))
+        crash_point("gateway.place.before_call")
         try:
             reply = await self._batch_place(pb.BatchPlaceOrdersRequest(requests=[one for one, _ in batch]))
+            crash_point("gateway.place.before_answer")
             if len(reply.results) != len(batch):
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", "orders answered another number of orders")
             for (_, future), result in zip(batch, reply.results, strict=True):

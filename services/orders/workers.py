@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from services.chassis import log, trace
+from services.chassis.crash import crash_point
 from services.chassis.errors import DomainError
 from services.chassis.pg import Connection
 from services.orders import measures
@@ -67,6 +68,7 @@ async def expire_unpaid(desk: Desk, *, limit: int) -> int:
         for order in orders.values():
             changes.apply(order, Trigger.PAYMENT_DEADLINE)
         await store.delete_deadlines(connection, order_ids)
+        crash_point("orders.expire.before_commit")
         return len(order_ids)
 
     return await desk.change(work)
@@ -80,6 +82,8 @@ async def work_off(desk: Desk, policy: PaymentPolicy, kind: TimerKind, *, limit:
         return await payment_store.claim_due_timers(connection, kind, limit=limit, lease_s=CLAIM_LEASE_S)
 
     due = await desk.db.transact(claim)
+    if due:
+        crash_point("orders.timers.after_claim")
     room = asyncio.Semaphore(PROVIDER_CALLS_AT_ONCE)
 
     async def take(timer: DueTimer) -> None:
@@ -114,6 +118,7 @@ async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: 
                     notification.answer,
                     notification_id=notification.notification_id,
                 )
+            crash_point("orders.notification.after_settle")
         except DomainError as error:
             if error.retryable:
                 raise

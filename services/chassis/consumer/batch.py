@@ -202,6 +202,7 @@ class BatchProcessor:
             )
         if triage.parked:
             await self._park(connection, triage.parked)
+            crash_point("consumer.park.before_commit")
             triage.outcome.parked = len(triage.parked)
         crash_point("consumer.before_commit")
         return triage.outcome

@@ -312,7 +312,9 @@ class _Shard:
                         break
                     ids.append(id_)
                 batch.close()
-                await self._acknowledged(await producer.send_batch(batch, topic, partition=partition), topic)
+                delivery = await producer.send_batch(batch, topic, partition=partition)
+                crash_point("relay.before_acknowledgement")
+                await self._acknowledged(delivery, topic)
                 acknowledged += ids
                 position += len(ids)
         except (KafkaError, OSError, TimeoutError) as error:

@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from sampan.catalog.v1 import product_service_pb2 as pb
 
 from services.chassis import metrics
+from services.chassis.crash import crash_point
 from services.chassis.errors import DeadlineExceeded, Unavailable
 from services.chassis.rpc.status import error_of
 from services.gateway.imports.lines import split_lines
@@ -182,5 +183,6 @@ class ProductImport:
             if answer is grpc.aio.EOF:
                 return
             self.tally.add(answer)
+            crash_point("gateway.import.after_chunk")
             self._answered += 1
             self._free.release()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.chassis import log, outbox, trace
+from services.chassis.crash import crash_point
 from services.chassis.ids import uuid7
 from services.chassis.pg import Connection, Database
 from services.orders import measures, published
@@ -33,9 +34,11 @@ class Desk:
             changes = Changes(uuid7)
             result = await work(connection, changes)
             await write(connection, changes)
+            crash_point("orders.change.before_commit")
             return result, changes
 
         result, changes = await self.db.transact(run)
+        crash_point("orders.change.after_commit")
         self.wake()
         tell(changes)
         return result

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chassis import log, trace
+from services.chassis.crash import crash_point
 from services.chassis.errors import DomainError
 from services.chassis.ids import uuid7
 from services.chassis.pg import Connection
@@ -87,10 +88,12 @@ async def pay_order(desk: Desk, policy: PaymentPolicy, asked: PaymentAsked) -> N
         _raise_if_refused(begun.payment.state, begun.payment.decline_code)
         return
     payment = begun.payment
+    crash_point("orders.authorise.before_provider")
     try:
         answer = await _authorise(policy, payment, begun.order, asked.payment_token)
     except PaymentTokenUnknown:
         answer = Answer(Outcome.DECLINED, TOKEN_UNKNOWN)
+    crash_point("orders.authorise.after_provider")
     if answer.outcome is not Outcome.PENDING:
         settled = await settle(desk, payment.payment_id, answer)
         _raise_if_refused(settled.state, settled.decline_code)
@@ -132,7 +135,9 @@ async def check_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -> 
         await _forget(desk, TimerKind.PAYMENT_CHECK, payment_id)
         return True
     provider = policy.providers[payment.provider]
+    crash_point("orders.check.before_provider")
     answer = await _call(policy, "look_up", provider.look_up(payment_id))
+    crash_point("orders.check.after_provider")
     if answer is not None and answer.outcome is Outcome.NEVER_SEEN:
         # It may still be on its way: refuse it for good before calling it declined.
         await _call(policy, "refund", provider.refund(payment_id))
@@ -151,7 +156,9 @@ async def capture_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -
     if payment.state is not PaymentState.AUTHORISED:
         await _forget(desk, TimerKind.CAPTURE, payment_id)
         return True
+    crash_point("orders.capture.before_provider")
     answer = await _call(policy, "capture", policy.providers[payment.provider].capture(payment_id))
+    crash_point("orders.capture.after_provider")
     if answer is None or answer.outcome is not Outcome.CAPTURED:
         return False
     await settle(desk, payment_id, answer)
@@ -164,7 +171,9 @@ async def refund_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) ->
     if payment.state is not PaymentState.REFUND_PENDING:
         await _forget(desk, TimerKind.REFUND, payment_id)
         return True
+    crash_point("orders.refund.before_provider")
     answer = await _call(policy, "refund", policy.providers[payment.provider].refund(payment_id))
+    crash_point("orders.refund.after_provider")
     if answer is None or answer.outcome is not Outcome.REFUNDED:
         return False
     await settle(desk, payment_id, answer)

@@ -73,10 +73,12 @@ class Holds:
             ]
             if commands:
                 await self.apply(connection, commands)
+                crash_point("warehouse.expire.before_commit")
             return len(commands)
 
         expired = await self._database.transact(work)
         if expired:
+            crash_point("warehouse.expire.after_commit")
             self._news.after_commit()
         return expired
 

@@ -54,6 +54,7 @@ class Parcels:
             return answers
 
         answers = await self._database.transact(work)
+        crash_point("warehouse.parcels.after_commit")
         self._news.after_commit()
         _observe(answers, traceparent)
         return answers

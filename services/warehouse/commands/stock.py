@@ -80,6 +80,7 @@ class Stock:
             return Moved(answer, replayed=False)
 
         moved = await self._database.transact(work)
+        crash_point("warehouse.stock.after_commit")
         self._news.after_commit()
         return moved
 

@@ -134,7 +134,7 @@ async def test_a_crash_leaves_a_product_with_its_event_or_neither(
     await set_up(dsn, kafka_server)
     rows = [product_of(f"p{number}") for number in range(100)]
     async with (
-        serving(dsn, kafka_server, CRASH_POINTS=crash_point) as (process, port),
+        serving(dsn, kafka_server, CRASH_POINTS=crash_point, TEST_CONFIGURATION="true") as (process, port),
         make_channel(f"127.0.0.1:{port}", retryable_methods=()) as channel,
     ):
         await merchant_grpc.MerchantServiceStub(channel).CreateMerchant(merchant_request())

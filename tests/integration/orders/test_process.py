@@ -232,7 +232,7 @@ async def test_a_crash_while_placing_leaves_nothing_or_the_whole_order(
     assert (await run("setup", variables=variables))[0] == 0
     db = await Database.open(dsn, name="test")
     try:
-        async with serving({**variables, "CRASH_POINTS": point}) as service:
+        async with serving({**variables, "CRASH_POINTS": point, "TEST_CONFIGURATION": "true"}) as service:
             await _offer(db)
             request = request_of(request_id=f"crash {point}")
             with pytest.raises(grpc.aio.AioRpcError):

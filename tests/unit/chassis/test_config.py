@@ -123,3 +123,26 @@ def test_the_table_documents_every_variable() -> None:
     assert "| `DEMO_DSN` | required |  | PostgreSQL, as a URL. Secret. |" in table
     assert "| `DEMO_REGIONS` | `eu,us` |" in table
     assert "at least 0, at most 65535" in table
+
+
+@pytest.mark.parametrize("points", ["a.before_commit:often", "a.before_commit:0", ":3"])
+def test_a_crash_point_that_could_never_kill_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], points: str
+) -> None:
+    monkeypatch.setenv("TEST_CONFIGURATION", "true")
+    monkeypatch.setenv("CRASH_POINTS", points)
+    with pytest.raises(SystemExit):
+        config.load(DemoSettings)
+    assert f"CRASH_POINTS: {points} is not" in capsys.readouterr().err
+
+
+def test_crash_points_are_for_tests_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CRASH_POINTS", "a.before_commit:3,b.after_commit")
+    with pytest.raises(SystemExit) as stop:
+        config.load(DemoSettings)
+    assert stop.value.code == config.EXIT_CONFIGURATION
+    assert "TEST_CONFIGURATION" in capsys.readouterr().err
+    monkeypatch.setenv("TEST_CONFIGURATION", "true")
+    assert config.load(DemoSettings).crash_points == ("a.before_commit:3", "b.after_commit")
