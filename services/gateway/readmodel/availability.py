@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.message import DecodeError
 from prometheus_client import Gauge
 from sampan.warehouse.v1 import events_pb2
 
-from services.chassis import log
 from services.chassis.envelope import Event
+from services.gateway.readmodel.snapshots import snapshot_of
 from services.gateway.readmodel.warehouses import Warehouses
 from services.gateway.schemas.warehouse import Availability, WarehouseAvailability
 
-_log = log.get(__name__)
 _SKUS = Gauge("sampan_gateway_availability_skus", "SKUs whose availability is in memory.")
 
 Levels = tuple[int, ...]
@@ -34,11 +32,8 @@ class AvailabilityModel:
             if not event.payload:
                 of_tenant.pop(sku, None)
                 continue
-            snapshot = events_pb2.AvailabilitySnapshot()
-            try:
-                snapshot.ParseFromString(event.payload)
-            except DecodeError:
-                _log.error("unreadable availability", partition=event.partition, offset=event.offset)
+            snapshot = snapshot_of(event, events_pb2.AvailabilitySnapshot, _key_of)
+            if snapshot is None:
                 continue
             held = of_tenant.get(sku)
             if held is not None and held[0] > snapshot.version:
@@ -73,3 +68,7 @@ class AvailabilityModel:
             found.append(WarehouseAvailability(self._warehouses.ids[number], available, *days))
         found.sort(key=lambda one: one.warehouse_id)
         return Availability(sku, total, found)
+
+
+def _key_of(snapshot: events_pb2.AvailabilitySnapshot) -> str:
+    return f"{snapshot.tenant_id}/{snapshot.sku}"

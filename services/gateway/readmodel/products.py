@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Gauge
 from sampan.catalog.v1 import events_pb2, product_service_pb2
 
@@ -19,6 +18,7 @@ from services.chassis import log, metrics
 from services.chassis.envelope import Event
 from services.chassis.errors import DomainError, Internal, NotFound, ResourceExhausted, Unavailable
 from services.chassis.rpc.status import error_of
+from services.gateway.readmodel.snapshots import refuse, snapshot_of
 from services.gateway.translate.catalog import product_of
 
 ENTRY_OVERHEAD_BYTES = 400
@@ -80,15 +80,18 @@ class Products:
             if not event.payload:
                 self._drop((tenant_id, product_id))
                 continue
-            snapshot = events_pb2.ProductSnapshot()
-            try:
-                snapshot.ParseFromString(event.payload)
-            except DecodeError:
-                _log.error("unreadable product snapshot", partition=event.partition, offset=event.offset)
+            snapshot = snapshot_of(event, events_pb2.ProductSnapshot, _key_of)
+            if snapshot is None:
                 continue
             held = self._entries.get((tenant_id, product_id))
-            if held is None or held.version < snapshot.product.version:
-                self.put(tenant_id, product_id, entry_of(snapshot.product))
+            if held is not None and held.version >= snapshot.product.version:
+                continue
+            try:
+                entry = entry_of(snapshot.product)
+            except (ValueError, OverflowError) as error:
+                refuse(event, repr(error))
+                continue
+            self.put(tenant_id, product_id, entry)
 
     def put(self, tenant_id: str, product_id: str, entry: Entry) -> None:
         """Keeps a product unless a newer version of it is there."""
@@ -205,6 +208,10 @@ class Products:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._bytes -= _size(key, entry)
+
+
+def _key_of(snapshot: events_pb2.ProductSnapshot) -> str:
+    return f"{snapshot.tenant_id}/{snapshot.product.product_id}"
 
 
 def _size(key: Key, entry: Entry) -> int:

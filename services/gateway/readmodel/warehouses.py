@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
 from sampan.warehouse.v1 import events_pb2
 
-from services.chassis import log
 from services.chassis.envelope import Event
-
-_log = log.get(__name__)
+from services.gateway.readmodel.snapshots import snapshot_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,8 @@ class Warehouses:
             if not event.payload:
                 self.places[number] = None
                 continue
-            snapshot = events_pb2.WarehouseSnapshot()
-            try:
-                snapshot.ParseFromString(event.payload)
-            except DecodeError:
-                _log.error("unreadable warehouse snapshot", partition=event.partition, offset=event.offset)
+            snapshot = snapshot_of(event, events_pb2.WarehouseSnapshot, _key_of)
+            if snapshot is None:
                 continue
             warehouse = snapshot.warehouse
             held = self.places[number]
@@ -64,3 +58,7 @@ class Warehouses:
                         for country in warehouse.served_countries
                     },
                 )
+
+
+def _key_of(snapshot: events_pb2.WarehouseSnapshot) -> str:
+    return f"{snapshot.tenant_id}/{snapshot.warehouse.warehouse_id}"

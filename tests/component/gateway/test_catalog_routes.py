@@ -28,7 +28,8 @@ KEY = {"Idempotency-Key": "k"}
 def snapshot(topic: str, key: str, message: Any) -> Event:
     """A snapshot as its owner publishes it; None is a tombstone."""
     payload = message.SerializeToString() if message is not None else b""
-    return Event(topic, 0, 0, key, "t", key, 1, payload, None, UUID(int=1), 0)
+    type_ = message.DESCRIPTOR.full_name if message is not None else "t"
+    return Event(topic, 0, 0, key, type_, key, 1, payload, None, UUID(int=1), 0)
 
 
 def product_event(tenant_id: str, product: pb.Product) -> Event:
@@ -70,6 +71,25 @@ async def test_an_older_snapshot_does_not_win_and_a_tombstone_removes(system: Sy
     system.catalog.products.clear()
     system.gateway.products.apply([snapshot(PRODUCTS_TOPIC, "demo/p", None)])
     assert_problem(await system.storefront.get("/v1/products/p"), 404, "PRODUCT_NOT_FOUND")
+
+
+async def test_what_is_no_snapshot_of_its_key_is_passed_over(system: System) -> None:
+    """Raised, it would end every gateway at every start: the topic keeps it."""
+    sound = system.catalog.add("demo", "p", version=1, title="Sound")
+    timeless = pb.Product()
+    timeless.CopyFrom(sound)
+    timeless.version, timeless.create_time.seconds = 2, 2**62
+    foreign = system.catalog.add("demo", "q", version=9, title="Foreign")
+    forged = [
+        product_event("demo", timeless),
+        snapshot(PRODUCTS_TOPIC, "demo/p", events_pb2.ProductSnapshot(tenant_id="demo", product=foreign)),
+        snapshot(PRODUCTS_TOPIC, "demo/p", stock_events.AvailabilitySnapshot(tenant_id="demo", sku="p")),
+        snapshot(AVAILABILITY_TOPIC, "demo/W", stock_events.AvailabilitySnapshot(tenant_id="x", sku="W")),
+        snapshot(WAREHOUSES_TOPIC, "demo/w", stock_events.WarehouseSnapshot(tenant_id="demo")),
+    ]
+    system.catalog.products.clear()
+    system.gateway.apply_snapshots([product_event("demo", sound), *forged])
+    assert (await system.storefront.get("/v1/products/p")).json()["titles"] == {"en": "Sound"}
 
 
 async def test_misses_travel_together_and_unknown_ids_are_remembered(system: System) -> None:
