@@ -7,6 +7,7 @@
     discard-parked  give parked events up for good; their aggregates go on without them
     config          the values in force, secrets masked; with --markdown, the table of all variables
 
+The commands on parked events print JSON lines to stdout and log to stderr; the others log to stdout.
 Exit codes: 0 done, 1 failed (the last line of the log says why), 2 wrong configuration or arguments.
 """
 
@@ -27,6 +28,7 @@ from services.chassis.lifecycle import CannotStart
 S = TypeVar("S", bound=config.ProcessSettings)
 
 PARKED_LIMIT_DEFAULT = 100
+PRINTING = frozenset({"list-parked", "replay-parked", "discard-parked"})
 
 _logger = log.get(__name__)
 
@@ -75,7 +77,10 @@ def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn
     if chosen.command == "config":
         sys.stdout.writelines(f"{name}={value}\n" for name, value in config.current_values(settings).items())
         raise SystemExit(0)
-    log.configure(service.name, settings.log_level)
+    # What a command prints is data for the next program: its log must not stand between the rows.
+    log.configure(
+        service.name, settings.log_level, file=sys.stderr if chosen.command in PRINTING else sys.stdout
+    )
     try:
         uvloop.run(_run(service, settings, chosen))
     except CannotStart as error:

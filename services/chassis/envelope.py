@@ -100,8 +100,11 @@ def encode_headers(
 def decode_record(record: Any) -> Event:
     """The event in a Kafka record; raises `EnvelopeError` that names the faulty header."""
     headers = dict(record.headers)
-    name = "ce_type"
+    name, specversion = _SPECVERSION
     try:
+        if headers[name] != specversion:
+            raise ValueError(f"is not {specversion.decode()}")
+        name = "ce_type"
         type_ = headers[name].decode()
         name = "ce_subject"
         aggregate_id = headers[name].decode()

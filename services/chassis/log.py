@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line on stdout, for our own lines and for those of libraries.
+"""Structured logs: one JSON object per line, on stdout where a process serves, our own lines and those of libraries.
 
     _logger = log.get(__name__)
     _logger.info("order placed", order_id=str(order_id), **trace.fields(traceparent))
@@ -11,7 +11,7 @@ one. Names, addresses and other personal data do not belong here: log ids. Of er
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -26,8 +26,9 @@ _NOISY_LIBRARIES = {
 }
 
 
-def configure(service: str, level: str) -> None:
-    """Routes everything to stdout, from `level` on."""
+def configure(service: str, level: str, *, file: TextIO | None = None) -> None:
+    """Routes everything to stdout, or to another file, from `level` on."""
+    target = sys.stdout if file is None else file
     threshold = logging.getLevelNamesMapping()[level.upper()]
 
     def add_service(
@@ -49,10 +50,10 @@ def configure(service: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],

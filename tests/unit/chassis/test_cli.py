@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pytest
 import structlog
 
-from services.chassis import cli
+from services.chassis import cli, log
 from services.chassis.config import ProcessSettings
 from services.chassis.errors import Unavailable
 from services.chassis.lifecycle import CannotStart
@@ -71,6 +71,18 @@ def test_parked_events_are_printed_one_per_line(capsys: pytest.CaptureFixture[st
     assert exit_code(SERVICE, "replay-parked", "--group", "orders", "--limit", "5", "--actor", "li") == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"group": "orders", "aggregate_id": None, "limit": 5, "actor": "li"}
+
+
+def test_a_log_line_does_not_stand_between_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    async def chatty(settings: ProcessSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
+        log.get(__name__).warning("database not ready")
+        return [{"replayed": 1}]
+
+    service = cli.Service(name="demo", settings=ProcessSettings, serve=serve, replay_parked=chatty)
+    assert exit_code(service, "replay-parked") == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == [{"replayed": 1}]
+    assert "database not ready" in printed.err
 
 
 def test_events_are_given_up_one_by_one_and_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,6 +104,7 @@ def test_a_tombstone_is_an_empty_payload() -> None:
 @pytest.mark.parametrize(
     ("header", "value"),
     [
+        ("ce_specversion", b"2.0"),
         ("ce_type", None),
         ("ce_type", b""),
         ("ce_type", b"\xff"),
