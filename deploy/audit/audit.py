@@ -22,7 +22,7 @@ def all_checks(settings: AuditSettings) -> list[Check]:
     checks = [
         *sql_checks(settings.dsns, late_s_max=settings.late_s_max),
         *CrossExamination(settings.dsns).checks(),
-        *TopicExamination(settings.bootstrap, settings.dsns).checks(),
+        *TopicExamination(settings.bootstrap, settings.dsns, injected=settings.injected).checks(),
         Check(
             "15 outbox",
             "Every event has left its outbox.",

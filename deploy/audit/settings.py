@@ -30,6 +30,8 @@ class AuditSettings:
     json_path: Path | None
     parked_expected: int
     """Events that a test has poisoned on purpose."""
+    injected: frozenset[tuple[str, int, int]] = frozenset()
+    """(topic, partition, offset) of records that a test has put into topics, of which no database knows."""
 
 
 def parse(arguments: Sequence[str]) -> AuditSettings:

@@ -1,6 +1,6 @@
 """The checks that compare topics with the databases that wrote them and those that read them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -54,10 +54,12 @@ class TopicExamination:
         *,
         event_topics: Sequence[EventTopic] = EVENT_TOPICS,
         snapshot_topics: Sequence[str] = SNAPSHOT_TOPICS,
+        injected: Collection[tuple[str, int, int]] = frozenset(),
     ) -> None:
         self._bootstrap = bootstrap
         self._event_topics = event_topics
         self._snapshot_topics = snapshot_topics
+        self._injected = injected
         self._dsns = dsns
         self._queries = load_queries("deploy.audit")
         self._found: _Found | None = None
@@ -119,7 +121,7 @@ class TopicExamination:
                     await self._examine_events(topics, topic, groups, found)
                 for name in self._snapshot_topics:
                     for partition in await topics.partitions(name):
-                        scan = await topics.scan(partition, gapless=False)
+                        scan = await topics.scan(partition, gapless=False, injected=self._injected)
                         _note_order(found.order, scan)
                         await self._examine_effects(scan, groups, found.effects)
             self._found = found
@@ -133,7 +135,7 @@ class TopicExamination:
             # Counted before the scan, so that what is placed meanwhile cannot be missed in it.
             sent = await connection.fetchval(self._queries[topic.count_sent], topic.name)
         for partition in await topics.partitions(topic.name):
-            scan = await topics.scan(partition, gapless=True)
+            scan = await topics.scan(partition, gapless=True, injected=self._injected)
             seen += len(scan.aggregates)
             whole = whole and scan.is_whole
             _note_order(found.order, scan)

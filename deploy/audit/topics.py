@@ -1,7 +1,7 @@
 """Reads a topic once from its beginning, a partition at a time, and keeps one number per aggregate."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -141,8 +141,14 @@ class Topics:
             await asyncio.sleep(COORDINATOR_PAUSE_S)
         raise BrokerUnreachable(f"no coordinator for group {group}")
 
-    async def scan(self, partition: TopicPartition, *, gapless: bool) -> PartitionScan:
-        """Reads a partition from its first record to its present end."""
+    async def scan(
+        self,
+        partition: TopicPartition,
+        *,
+        gapless: bool,
+        injected: Collection[tuple[str, int, int]] = frozenset(),
+    ) -> PartitionScan:
+        """Reads a partition from its first record to its present end, without those that a test put there."""
         begin = (await self._consumer.beginning_offsets([partition]))[partition]
         end = (await self._consumer.end_offsets([partition]))[partition]
         scan = PartitionScan(partition.topic, partition.partition, begin, end)
@@ -154,7 +160,8 @@ class Topics:
                 partition, timeout_ms=POLL_TIMEOUT_MS, max_records=RECORDS_MAX
             )
             for record in batches.get(partition, ()):
-                if record.offset < end:
+                here = (record.topic, record.partition, record.offset)
+                if record.offset < end and here not in injected:
                     scan.take(record, gapless=gapless)
             moved = await self._consumer.position(partition)
             silent = 0 if moved > position else silent + 1

@@ -6,7 +6,6 @@ What checks and recordings use (`dsn`, `bootstrap`) passes through no link.
 """
 
 import asyncio
-import json
 import os
 import random
 import shutil

@@ -4,7 +4,7 @@ Two files: `placements.jsonl` in the format of deploy/replay/history.py, which t
 `history.jsonl` with one JSON object per line of one of these types:
 
     {"type": "operation", "op": "pay", "key": "…", "outcome": "ok" | "refused" | "unknown", "status": 200, …}
-    {"type": "fault", "fault": "process.kill", "target": "orders-1", "start": 12.3, "end": 12.3, "healed_s": 1.9}
+    {"type": "fault", "fault": "process.kill", "target": "orders-1", "start_s": 12.3, "end_s": 12.3}
     {"type": "poison", "topic": "…", "partition": 0, "offset": 7, "aggregate_id": "…", "groups": ["orders.…"]}
     {"type": "note", …}
 """
@@ -109,21 +109,9 @@ class History:
             }
         )
 
-    def fault(
-        self, fault: str, target: str, *, start_s: float, end_s: float, healed_s: float, detail: str = ""
-    ) -> None:
-        """Records an injection; `healed_s` are the seconds from its end until all was well."""
-        self._write(
-            {
-                "type": "fault",
-                "fault": fault,
-                "target": target,
-                "start_s": start_s,
-                "end_s": end_s,
-                "healed_s": round(healed_s, 3),
-                "detail": detail,
-            }
-        )
+    def fault(self, fault: str, target: str, *, start_s: float, end_s: float) -> None:
+        """Records an injection from its beginning to its end."""
+        self._write({"type": "fault", "fault": fault, "target": target, "start_s": start_s, "end_s": end_s})
 
     def poisoned(
         self, topic: str, partition: int, offset: int, aggregate_id: str, *, groups: Sequence[str]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -106,13 +107,13 @@ class Member:
 
     async def wait_ready(self, *, s_max: float = READY_S_MAX) -> bool:
         """Waits until it serves; False when the time was up before."""
-        try:
-            async with asyncio.timeout(s_max):
-                while not await self.ready():
-                    await asyncio.sleep(READY_POLL_S)
-        except TimeoutError:
-            return False
-        return True
+        until = time.monotonic() + s_max
+        while True:
+            if await self.ready():
+                return True
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(READY_POLL_S)
 
     def _start(self) -> None:
         raise NotImplementedError

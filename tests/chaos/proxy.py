@@ -54,6 +54,10 @@ class _Pair:
         """Ends the connection as a crash of the network would: RST both ways."""
         for task in self.tasks:
             task.cancel()
+        self.abort()
+
+    def abort(self) -> None:
+        """Sends the RSTs."""
         for writer in (self.near, self.far):
             if writer is None:
                 continue
@@ -118,7 +122,7 @@ class Link:
                 far_reader, far = await asyncio.open_connection(LOOPBACK, self.to, limit=CHUNK_BYTES)
             except OSError:
                 # The one behind refuses: so do we, as far as one can after accepting.
-                pair.reset()
+                pair.abort()
                 return
             pair.far = far
             for each in (writer, far):
@@ -146,7 +150,7 @@ class Link:
             writer.write(chunk)
             await writer.drain()
         await self._while_silent()
-        if writer.can_write_eof():
+        if not writer.is_closing() and writer.can_write_eof():
             with contextlib.suppress(OSError):
                 writer.write_eof()
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 OVERLAPS_MAX = 2
-GAP_S_MAX = 4.0
+OVERLAP_SHARE = 0.4
+OVERLAP_GAP_S = (0.0, 3.0)
+CALM_S = (4.0, 9.0)
+"""After a fault that stands alone, so that its healing can be seen."""
 DURATION_AT_ONCE_S = 2.0
 
 
@@ -63,7 +66,10 @@ def plan(
         if now_s + duration_s > length_s:
             break
         steps.append(Step(round(now_s, 1), kind.name, target, duration_s, rng.getrandbits(32)))
-        now_s += rng.uniform(0.0, GAP_S_MAX)
+        if rng.random() < OVERLAP_SHARE:
+            now_s += rng.uniform(*OVERLAP_GAP_S)
+        else:
+            now_s = max(map(_busy_until_s, steps)) + rng.uniform(*CALM_S)
     return steps
 
 

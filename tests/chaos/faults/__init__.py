@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from tests.chaos.fault import Fault
 from tests.chaos.faults import network, processes, servers
 
+FAMILIES = (processes, servers, network)
+
 
 def all_faults() -> Sequence[Fault]:
     """Every kind there is, in the order of the report."""
-    return (*processes.FAULTS, *servers.FAULTS, *network.FAULTS)
+    return [fault for family in FAMILIES for fault in family.FAULTS]

@@ -1,0 +1,308 @@
+"""One run: warm-up, safety, liveness, verification.
+
+Safety: faults by the plan while load runs and what must always be true is checked again and again. Liveness:
+no more faults, no more load; everything has to come to rest within a bound. Verification: every invariant
+against the databases, the topics and the record of what the clients were told.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.audit.checks import run as run_check
+from deploy.audit.sql_checks import sql_checks
+from tests.chaos import resources, schedule
+from tests.chaos.client import Client
+from tests.chaos.cluster import Cluster
+from tests.chaos.fault import Fault
+from tests.chaos.history import History
+from tests.chaos.load import Load
+from tests.chaos.shop import Shop
+from tests.chaos.verify import Verdict, verify
+from tests.chaos.watch import Watch
+
+WARM_UP_S = 8.0
+CONVERGE_S_MAX = 10.0
+"""The promise: at rest so long after the last fault, once all processes run."""
+CONVERGE_GIVEN_UP_S = 60.0
+READY_S_MAX = 60.0
+WELL_S_MAX = 45.0
+"""A fault from which the system has not recovered by then is reported as such, faults in between not counted."""
+POLL_S = 0.25
+POSITIONS_PERIOD_S = 1.0
+CHECKS_PERIOD_S = 8.0
+LATE_S_MAX = 15.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What is asked for."""
+
+    folder: Path
+    seed: int
+    minutes: float
+    rate_per_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Healing:
+    """How long it took after an injection until all was well."""
+
+    step: schedule.Step
+    end_s: float = 0.0
+    healed_s: float | None = None
+    """None while it is not, or when the run ended before."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything that a report tells."""
+
+    seed: int
+    minutes: float
+    steps: list[schedule.Step] = field(default_factory=list)
+    injected: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """By kind, with the reason."""
+    failed_injections: list[str] = field(default_factory=list)
+    healings: list[Healing] = field(default_factory=list)
+    ready_s: float = 0.0
+    """From the last fault until all processes were ready."""
+    converge_s: float | None = None
+    """From then to rest; None when it never came."""
+    left: list[str] = field(default_factory=list)
+    always: Counter[str] = field(default_factory=Counter)
+    """How often each always-true check was made."""
+    violations: list[str] = field(default_factory=list)
+    unknown_for_good: int = 0
+    verdict: Verdict | None = None
+    usage_first: dict[str, resources.Usage] = field(default_factory=dict)
+    usage_last: dict[str, resources.Usage] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+    @property
+    def longest_healing(self) -> Healing | None:
+        """The one that took longest."""
+        done = [healing for healing in self.healings if healing.healed_s is not None]
+        return max(done, key=lambda healing: healing.healed_s or 0.0, default=None)
+
+    @property
+    def holds(self) -> bool:
+        """Nothing is wrong at all."""
+        return (
+            not self.violations
+            and not self.failed_injections
+            and self.converge_s is not None
+            and self.converge_s <= CONVERGE_S_MAX
+            and self.verdict is not None
+            and self.verdict.holds
+        )
+
+
+class Engine:
+    """One run over one cluster."""
+
+    def __init__(self, settings: RunSettings, faults: Sequence[Fault], *, say: Say) -> None:
+        self.settings = settings
+        self.outcome = Outcome(settings.seed, settings.minutes)
+        self.cluster = Cluster(settings.folder)
+        self.history = History(settings.folder / "history")
+        self._say = say
+        self._faults: dict[str, Fault] = {}
+        for fault in faults:
+            if (reason := fault.available()) is not None:
+                self.outcome.skipped[fault.name] = reason
+            else:
+                self._faults[fault.name] = fault
+        self._watch = Watch(self.cluster)
+        self._active = 0
+        self._quiet_since = 0.0
+
+    async def run(self) -> Outcome:
+        """The whole run; the cluster is stopped at its end, logs and history stay."""
+        started = time.monotonic()
+        for fault in self._faults.values():
+            fault.prepare(self.cluster)
+        with self.history:
+            self.cluster.history = self.history
+            try:
+                self._say("starting the cluster")
+                await self.cluster.start()
+                await self._phases()
+            finally:
+                await self._watch.close()
+                await self.cluster.remove(keep_logs=True)
+        self.outcome.duration_s = time.monotonic() - started
+        return self.outcome
+
+    async def _phases(self) -> None:
+        seed = self.settings.seed
+        self.cluster.shop = Shop.of(seed)
+        async with Client(
+            self.cluster.gateway_urls, self.cluster.api_keys, self.history, seed=seed
+        ) as client:
+            self.cluster.client = client
+            load = Load(client, self.cluster.shop, random.Random(seed), self.settings.rate_per_s)
+            self._say("warm-up")
+            await load.open_shop()
+            stopping = asyncio.Event()
+            background = [
+                asyncio.create_task(load.run(stopping)),
+                asyncio.create_task(self._sample_positions()),
+                asyncio.create_task(self._check_always()),
+            ]
+            try:
+                await asyncio.sleep(WARM_UP_S)
+                first = await resources.measure(self.cluster.services)
+                self.outcome.usage_first = resources.of_services(first)
+                await self._safety()
+                stopping.set()
+                await self._liveness()
+                await background[0]
+            finally:
+                for task in background:
+                    task.cancel()
+                results = await asyncio.gather(*background, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+            await self._settle(client)
+            self.outcome.violations += client.violations
+        self.outcome.usage_last = await resources.measure(self.cluster.services)
+        self._say("verification")
+        self.outcome.verdict = await verify(
+            self.cluster,
+            positions=self._watch.positions,
+            grown=resources.grown(self.outcome.usage_first, self.outcome.usage_last),
+            usages=len(self.outcome.usage_last),
+            late_s_max=LATE_S_MAX,
+        )
+
+    # --- Safety
+
+    async def _safety(self) -> None:
+        length_s = self.settings.minutes * 60
+        kinds = [
+            schedule.Kind(fault.name, tuple(fault.targets(self.cluster)), fault.duration_s)
+            for fault in self._faults.values()
+        ]
+        self.outcome.steps = schedule.plan(kinds, seed=self.settings.seed, length_s=length_s)
+        self._say(f"safety: {len(self.outcome.steps)} faults in {length_s:.0f} s")
+        started = self.history.now_s
+        self._quiet_since = started
+        healing = asyncio.create_task(self._watch_healing())
+        tasks: dict[asyncio.Task[None], schedule.Step] = {}
+        try:
+            for step in self.outcome.steps:
+                await asyncio.sleep(max(0.0, started + step.at_s - self.history.now_s))
+                tasks[asyncio.create_task(self._inject(step))] = step
+            await asyncio.sleep(max(0.0, started + length_s - self.history.now_s))
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for task, step in tasks.items():
+                if (error := task.exception()) is not None:
+                    # A fault that could not be injected proves nothing, so the run must not pass.
+                    self.outcome.failed_injections.append(f"{step.fault} on {step.target}: {error!r}")
+        finally:
+            healing.cancel()
+            await asyncio.wait((healing,))
+
+    async def _inject(self, step: schedule.Step) -> None:
+        """One step of the plan, from injection to healing."""
+        fault = self._faults[step.fault]
+        self._say(f"{step}")
+        self.outcome.injected[step.fault] += 1
+        healing = Healing(step)
+        self._active += 1
+        start_s = self.history.now_s
+        try:
+            async with fault.inject(self.cluster, step.target, random.Random(step.seed)):
+                await asyncio.sleep(step.duration_s)
+        finally:
+            self._active -= 1
+            healing.end_s = self._quiet_since = self.history.now_s
+            self.outcome.healings.append(healing)
+            self.history.fault(step.fault, step.target, start_s=start_s, end_s=healing.end_s)
+
+    async def _watch_healing(self) -> None:
+        """Notes when all was well after each injection, counted from the end of the last one that overlapped."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            open_ = [healing for healing in self.outcome.healings if healing.healed_s is None]
+            if open_ and not self._active and await self._watch.is_well() and not self._active:
+                healed_s = self.history.now_s - self._quiet_since
+                for healing in open_:
+                    healing.healed_s = healed_s
+                    self.history.note("healed", fault=healing.step.fault, seconds=healed_s)
+
+    async def _sample_positions(self) -> None:
+        while True:
+            await self._watch.sample_positions()
+            await asyncio.sleep(POSITIONS_PERIOD_S)
+
+    async def _check_always(self) -> None:
+        """What is true in every snapshot of a database, whatever happens; a server that is down proves nothing."""
+        checks = [
+            check for check in sql_checks(self.cluster.dsns, late_s_max=0.0) if not _may_be_late(check.id)
+        ]
+        while True:
+            await asyncio.sleep(CHECKS_PERIOD_S)
+            for check in checks:
+                result = await run_check(check)
+                if result.status == "ok":
+                    self.outcome.always[check.id] += 1
+                elif result.status == "failed":
+                    self.outcome.violations += [
+                        f"during faults, {check.id}: {offender}" for offender in result.offenders
+                    ]
+
+    # --- Liveness
+
+    async def _liveness(self) -> None:
+        self._say("liveness: no more faults, no more load")
+        await self.cluster.mend_all()
+        started = time.monotonic()
+        for member in self.cluster.processes.values():
+            if not await member.wait_ready(s_max=READY_S_MAX):
+                self.outcome.violations.append(
+                    f"{member.name} was not ready {READY_S_MAX:.0f} s after its fault"
+                )
+        self.outcome.ready_s = time.monotonic() - started
+        self.outcome.converge_s = await self._rest()
+
+    async def _rest(self) -> float | None:
+        """Seconds until two looks in a row find nothing under way."""
+        started = time.monotonic()
+        found_at = None
+        while time.monotonic() - started < CONVERGE_GIVEN_UP_S:
+            self.outcome.left = await self._watch.work_left()
+            if self.outcome.left:
+                found_at = None
+            elif found_at is not None:
+                return found_at - started
+            else:
+                found_at = time.monotonic()
+            await asyncio.sleep(POLL_S)
+        return None
+
+    async def _settle(self, client: Client) -> None:
+        """Every unknown outcome becomes known by asking again with the same key."""
+        self._say(f"settling {len(client.unsettled)} unknown outcomes")
+        self.outcome.unknown_for_good = await client.settle()
+        if self.outcome.unknown_for_good:
+            self.outcome.violations.append(
+                f"{self.outcome.unknown_for_good} outcomes stay unknown although all is well"
+            )
+        with suppress(TimeoutError):
+            await self._rest()
+
+
+def _may_be_late(check_id: str) -> bool:
+    """Invariant 9 holds after healing only."""
+    return check_id.startswith("9 ")
