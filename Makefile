@@ -7,7 +7,7 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration chaos replay audit bench \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos replay audit bench \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
 help: ## List all targets
@@ -50,7 +50,11 @@ test-unit: gen ## The tests that need no server
 test-integration: gen ## The tests on real PostgreSQL and real Kafka
 	@$(PYTEST) tests/component tests/integration $(ARGS)
 
-chaos: gen ## Crash runs only: kill each process in turn during a replay (CHAOS_ORDERS=20000 for longer ones)
+chaos: gen ## Break a cluster of replicas under load by a seeded plan (MINUTES=20 SEED=1 FAULTS=network,process.kill)
+	@$(PY) -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+test-chaos: gen ## The short chaos runs of `make test` (CHAOS_ORDERS=20000 for longer crash runs)
 	@$(PYTEST) tests/chaos $(ARGS)
 
 replay: gen ## Send a file of real sales through the API (FILE=..., ORDERS=n for the first n)

@@ -147,6 +147,8 @@ class Link:
             if behaviour.bytes_per_s:
                 await asyncio.sleep(len(chunk) / behaviour.bytes_per_s)
             await self._while_silent()
+            if writer.is_closing():
+                return
             writer.write(chunk)
             await writer.drain()
         await self._while_silent()

@@ -65,7 +65,7 @@ def plan(
         now_s = _free_at(steps, now_s, target, overlaps_max)
         if now_s + duration_s > length_s:
             break
-        steps.append(Step(round(now_s, 1), kind.name, target, duration_s, rng.getrandbits(32)))
+        steps.append(Step(now_s, kind.name, target, duration_s, rng.getrandbits(32)))
         if rng.random() < OVERLAP_SHARE:
             now_s += rng.uniform(*OVERLAP_GAP_S)
         else:

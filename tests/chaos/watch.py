@@ -67,6 +67,7 @@ class Watch:
         self.positions = Positions()
         self._cluster = cluster
         self._connections: dict[str, Connection] = {}
+        self._locks = {database: asyncio.Lock() for database in DATABASES}
         self._consumer: AIOKafkaConsumer | None = None
 
     async def is_well(self) -> bool:
@@ -147,13 +148,14 @@ class Watch:
         return float(row[0])
 
     async def _rows(self, database: str, query: str) -> list[asyncpg.Record]:
-        connection = self._connections.get(database)
-        if connection is None or connection.is_closed():
-            connection = self._connections[database] = await asyncpg.connect(
-                self._cluster.dsn(database), timeout=CONNECT_S_MAX, statement_cache_size=0
-            )
-        try:
-            return list(await connection.fetch(query, timeout=LOOK_S_MAX))
-        except UNREACHABLE:
-            connection.terminate()
-            raise
+        async with self._locks[database]:
+            connection = self._connections.get(database)
+            if connection is None or connection.is_closed():
+                connection = self._connections[database] = await asyncpg.connect(
+                    self._cluster.dsn(database), timeout=CONNECT_S_MAX, statement_cache_size=0
+                )
+            try:
+                return list(await connection.fetch(query, timeout=LOOK_S_MAX))
+            except UNREACHABLE:
+                connection.terminate()
+                raise

@@ -1,0 +1,66 @@
+"""What is parked against what was poisoned, and positions that go back."""
+
+import pytest
+
+from tests.chaos.history import Poison
+from tests.chaos.verify import judge_parked
+from tests.chaos.watch import Positions
+
+TOPIC = "sampan.orders.orders.v1"
+POISON = Poison(TOPIC, 1, 42, "a", ("warehouse.orders",))
+
+
+def row(**changes: object) -> dict[str, object]:
+    base: dict[str, object] = {
+        "grp": "warehouse.orders",
+        "topic": TOPIC,
+        "part": 1,
+        "offset": 42,
+        "aggregate_id": "a",
+        "cause": "FAILED",
+    }
+    return base | changes
+
+
+def test_parked_poison_is_well() -> None:
+    assert judge_parked([row()], [POISON]).failed == 0
+
+
+def test_what_poison_blocks_is_well() -> None:
+    assert judge_parked([row(), row(offset=43, cause="BLOCKED")], [POISON]).failed == 0
+
+
+@pytest.mark.parametrize(
+    "parked",
+    [
+        row(offset=43),
+        row(part=2),
+        row(offset=43, cause="BLOCKED", aggregate_id="b"),
+        row(topic="sampan.warehouse.fulfilments.v1"),
+    ],
+)
+def test_anything_else_parked_is_a_fault(parked: dict[str, object]) -> None:
+    findings = judge_parked([row(), parked], [POISON])
+    assert findings.failed == 1
+    assert "parked" in findings.offenders[0]
+
+
+def test_poison_that_was_applied_is_a_fault() -> None:
+    assert judge_parked([], [POISON]).offenders == [
+        "warehouse.orders did not park the poison at ('sampan.orders.orders.v1', 1, 42)"
+    ]
+
+
+def test_parking_what_has_to_be_passed_over_is_a_fault() -> None:
+    harmless = Poison(TOPIC, 1, 42, "a", ())
+    assert judge_parked([row()], [harmless]).failed == 1
+    assert judge_parked([], [harmless]).failed == 0
+
+
+def test_a_position_that_goes_back_is_noticed_once() -> None:
+    positions = Positions()
+    place = ("warehouse.orders", TOPIC, 0)
+    for next_ in (3, 7, 7, 5, 8):
+        positions.take({place: next_})
+    assert positions.samples == 5
+    assert positions.went_back == [f"warehouse.orders in {TOPIC}/0: from 7 to 5"]
