@@ -60,7 +60,7 @@ TOOLS = """
 | `GATEWAY_API_KEYS_FILE` | `make replay`, `bench` | `.local/keys/gateway-api-keys.json` | Holds an operator's key. |
 | `JSON` | `make bench` | | Where the figures are written as JSON. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
-| `CHAOS_ORDERS` | `make chaos`, `test` | `2000` | Orders of each crash run. |
+| `CHAOS_ORDERS` | `make test-chaos`, `test` | `2000` | Orders of each crash run. |
 | `SECRETS_DIR` | every service | `/run/secrets` | Folder of secret files, as above. |
 """
 

@@ -1,5 +1,7 @@
 """The plan of a chaos run: repeatable, complete, bounded."""
 
+import itertools
+
 import pytest
 
 from tests.chaos.schedule import DURATION_AT_ONCE_S, OVERLAPS_MAX, Kind, Step, plan
@@ -53,7 +55,7 @@ def test_everything_is_healed_in_time_and_as_long_as_its_kind_allows(seed: int) 
 
 def test_some_faults_overlap() -> None:
     steps = plan(KINDS, seed=3, length_s=600)
-    assert any(later.at_s < until(step) for step, later in zip(steps, steps[1:], strict=False))
+    assert any(later.at_s < until(step) for step, later in itertools.pairwise(steps))
 
 
 def test_a_kind_without_targets_is_left_out() -> None:
