@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.audit.checks import run as run_check
 from deploy.audit.sql_checks import sql_checks
-from tests.chaos import resources, schedule
+from tests.chaos import operators, resources, schedule
 from tests.chaos.client import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault
@@ -184,6 +184,8 @@ class Engine:
             usages=len(self.outcome.usage_last),
             late_s_max=LATE_S_MAX,
         )
+        self._say("operators clean up")
+        self.outcome.violations += await operators.clean_up(self.cluster)
 
     # --- Safety
 

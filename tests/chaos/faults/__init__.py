@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from tests.chaos.fault import Fault
-from tests.chaos.faults import network, processes, servers
+from tests.chaos.faults import events, network, processes, servers
 
-FAMILIES = (processes, servers, network)
+FAMILIES = (processes, servers, network, events)
 
 
 def all_faults() -> Sequence[Fault]:
