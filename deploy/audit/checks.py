@@ -100,7 +100,15 @@ class BrokerUnreachable(Exception):
     """Kafka does not answer, or a topic does not exist."""
 
 
-UNREACHABLE = (asyncpg.PostgresError, asyncpg.InterfaceError, BrokerUnreachable, OSError, TimeoutError)
+UNREACHABLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What a connection says of itself that was cut in the middle of an answer.
+    asyncpg.InternalClientError,
+    BrokerUnreachable,
+    OSError,
+    TimeoutError,
+)
 
 
 @asynccontextmanager

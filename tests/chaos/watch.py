@@ -12,6 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from deploy.audit import checks as audit_checks
 from deploy.audit.checks import Connection
 from deploy.local.settings import DATABASES
 from tests.chaos.cluster import Cluster
@@ -21,7 +22,7 @@ LOOK_S_MAX = 5.0
 FRESH_S = 1.5
 """While work flows, no event and no order waits longer than this."""
 
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, KafkaError)
+UNREACHABLE = (*audit_checks.UNREACHABLE, KafkaError)
 
 OLDEST_EVENT = (
     "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(event_time)), 0)::float8 FROM outbox"
