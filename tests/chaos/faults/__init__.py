@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from tests.chaos.fault import Fault
-from tests.chaos.faults import events, network, processes, servers
+from tests.chaos.faults import crash_points, events, network, processes, servers
 
-FAMILIES = (processes, servers, network, events)
+FAMILIES = (processes, servers, network, events, crash_points)
 
 
 def all_faults() -> Sequence[Fault]:

@@ -112,9 +112,13 @@ class PoisonEvents(_OfTopic):
     name = "events.poison"
 
     async def _do(self, cluster: Cluster, topic: str, rng: random.Random) -> None:
+        await self.put(cluster, topic, rng, count=POISON_AT_ONCE)
+
+    async def put(self, cluster: Cluster, topic: str, rng: random.Random, *, count: int) -> None:
+        """Puts so many different ones into the topic."""
         kinds = kinds_of(topic)
         async with _producer(cluster) as producer:
-            for kind in rng.sample(kinds, min(POISON_AT_ONCE, len(kinds))):
+            for kind in rng.sample(kinds, min(count, len(kinds))):
                 await _send(cluster, producer, topic, poison(kind, topic, rng))
 
 
