@@ -136,6 +136,8 @@ class Postgres:
             # SIGTERM would wait for every client to leave; SIGINT rolls their transactions back.
             stop_signal=signal.SIGINT,
         )
+        self.environment: dict[str, str] = {}
+        """Further variables of the server, for the next start."""
         self.notice: str | None = None
         """Something the person at the keyboard should know about this server's place."""
 
@@ -167,7 +169,7 @@ class Postgres:
                 [*command, *options],
                 folder=folder,
                 user=self._user,
-                environment={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+                environment={**os.environ, "LC_ALL": "C", "TZ": "UTC", **self.environment},
             )
         self.process.wait_until(self.answers, timeout_s=START_TIMEOUT_S)
 

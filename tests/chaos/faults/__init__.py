@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 
 from tests.chaos.fault import Fault
-from tests.chaos.faults import crash_points, events, network, processes, servers
+from tests.chaos.faults import (
+    clients,
+    clocks,
+    crash_points,
+    disks,
+    events,
+    network,
+    processes,
+    races,
+    servers,
+)
 
-FAMILIES = (processes, servers, network, events, crash_points)
+FAMILIES = (processes, servers, network, events, crash_points, races, clients, clocks, disks)
 
 
 def all_faults() -> Sequence[Fault]:
