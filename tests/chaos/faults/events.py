@@ -19,6 +19,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 from tests.chaos.poison import (
     GROUPS,
+    MARK,
     ORDERS,
     REFUSED_BYTES,
     Poison,
@@ -215,7 +216,6 @@ async def _send(cluster: Cluster, producer: AIOKafkaProducer, topic: str, record
 
 async def _recent(cluster: Cluster, topic: str) -> dict[int, list[Any]]:
     """The newest records of each partition, in their order; without those that are poison themselves."""
-    poisoned = {(one.topic, one.partition, one.offset) for one in cluster.history.poison}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=cluster.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -233,9 +233,7 @@ async def _recent(cluster: Cluster, topic: str) -> dict[int, list[Any]]:
                 while await consumer.position(place) < ends[place]:
                     for batch in (await consumer.getmany(place, timeout_ms=200)).values():
                         records += batch
-                found[place.partition] = [
-                    record for record in records if (topic, place.partition, record.offset) not in poisoned
-                ]
+                found[place.partition] = [record for record in records if MARK not in record.headers]
         finally:
             await consumer.stop()
     return {partition: records for partition, records in found.items() if records}
