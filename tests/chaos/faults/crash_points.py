@@ -22,6 +22,7 @@ from tests.chaos.client import BROKEN, Request, new_key
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 from tests.chaos.faults.events import PoisonEvents
+from tests.chaos.faults.races import cancel, pay, place
 from tests.chaos.members import Member
 from tests.chaos.poison import FULFILMENTS, ORDERS
 from tests.chaos.shop import CURRENCY, MERCHANT_ID
@@ -29,6 +30,7 @@ from tests.chaos.shop import CURRENCY, MERCHANT_ID
 POINTS_ARMED = 2
 WATCH_S = 0.05
 DRIVE_S = 0.3
+CARDS = ("card_authorised", "card_timeout", "card_late_1", "card_capture_retry", "card_duplicated")
 IMPORT_ROWS = 600
 IMPORT_S_MAX = 20.0
 
@@ -44,7 +46,7 @@ class Group(NamedTuple):
 CATALOGUE: Mapping[str, Group] = {
     "relay": Group(
         ("catalog", "orders", "warehouse"),
-        20,
+        6,
         (
             "relay.before_send",
             "relay.before_acknowledgement",
@@ -54,13 +56,13 @@ CATALOGUE: Mapping[str, Group] = {
     ),
     "consumer": Group(
         ("orders", "warehouse"),
-        20,
+        6,
         ("consumer.before_commit", "consumer.after_commit", "consumer.park.before_commit"),
     ),
-    "placement": Group(("orders",), 20, ("orders.place.before_commit", "orders.place.after_commit")),
+    "placement": Group(("orders",), 6, ("orders.place.before_commit", "orders.place.after_commit")),
     "order": Group(
         ("orders",),
-        8,
+        5,
         (
             "orders.change.before_commit",
             "orders.change.after_commit",
@@ -83,9 +85,7 @@ CATALOGUE: Mapping[str, Group] = {
             "orders.notification.after_settle",
         ),
     ),
-    "decision": Group(
-        ("warehouse",), 20, ("warehouse.decide.before_commit", "warehouse.decide.after_commit")
-    ),
+    "decision": Group(("warehouse",), 6, ("warehouse.decide.before_commit", "warehouse.decide.after_commit")),
     "warehouse": Group(
         ("warehouse",),
         2,
@@ -105,7 +105,7 @@ CATALOGUE: Mapping[str, Group] = {
     ),
     "gateway": Group(
         ("gateway",),
-        20,
+        6,
         ("gateway.place.before_call", "gateway.place.before_answer", "gateway.import.after_chunk"),
     ),
 }
@@ -114,7 +114,7 @@ CATALOGUE: Mapping[str, Group] = {
 class CrashPoint(BaseFault):
     """A replica runs with two points of one group armed; the supervisor starts it again after every death."""
 
-    duration_s = (8.0, 14.0)
+    duration_s = (10.0, 18.0)
 
     def __init__(self, group: str) -> None:
         self.name = f"crash.{group}"
@@ -185,6 +185,16 @@ async def _new_product(cluster: Cluster, rng: random.Random) -> None:
     await cluster.client.send(Request("product", "operator", "POST", "/v1/products", body, key=new_key()))
 
 
+async def _payments(cluster: Cluster, rng: random.Random) -> None:
+    """Orders whose payments are captured, asked about, notified late, and given back."""
+    order = await place(cluster, rng, prepaid=False)
+    if order is not None:
+        order_id = str(order["order_id"])
+        paid = await pay(cluster, order_id, rng.choice(CARDS), 0)
+        if paid.ok and rng.random() < 0.5:
+            await cancel(cluster, order_id, 0)
+
+
 async def _import(cluster: Cluster, rng: random.Random) -> None:
     """The same rows until an answer comes: what an earlier attempt has stored is unchanged then, never a fault."""
     names = [f"import-{uuid.UUID(int=rng.getrandbits(128))}" for _ in range(IMPORT_ROWS)]
@@ -216,6 +226,9 @@ def _product(name: str) -> dict[str, object]:
 _WORK: Mapping[str, Work] = {
     "crash.consumer": _poison,
     "crash.catalog": _new_product,
+    "crash.relay": _new_product,
+    "crash.payment": _payments,
+    "crash.order": _payments,
     "crash.gateway": _import,
 }
 
