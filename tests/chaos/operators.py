@@ -76,23 +76,25 @@ async def replay(cluster: Cluster, service: str, *, aggregate_id: str = "") -> l
 
 async def clean_up(cluster: Cluster) -> list[str]:
     """Discards every poison and replays what it held up, by commands only; what stays parked, in words."""
+    left = await asyncio.gather(*(_clean_up(cluster, service) for service in CONSUMING_DATABASES))
+    return [text for of_service in left for text in of_service]
+
+
+async def _clean_up(cluster: Cluster, service: str) -> list[str]:
     poisoned = {(one.topic, one.partition, one.offset) for one in cluster.history.poison}
-    left: list[str] = []
-    for service in CONSUMING_DATABASES:
-        discarded = 0
-        for _ in range(ROUNDS_MAX):
-            poison = [row for row in await parked(cluster, service) if _place(row) in poisoned]
-            if not poison:
-                break
-            discarded += await discard(cluster, service, poison, "poison of a test")
-        summary = await replay(cluster, service)
-        rest = await parked(cluster, service)
-        left += [f"{service}: still parked after the commands: {row}" for row in rest]
-        replayed = sum(row.get("replayed", 0) for row in summary)
-        cluster.history.note(
-            "operators", service=service, discarded=discarded, replayed=replayed, left=len(rest)
-        )
-    return left
+    discarded = replayed = 0
+    rows = await parked(cluster, service)
+    for _ in range(ROUNDS_MAX):
+        poison = [row for row in rows if _place(row) in poisoned]
+        if not poison:
+            break
+        discarded += await discard(cluster, service, poison, "poison of a test")
+        rows = await parked(cluster, service)
+    if rows:
+        replayed = sum(row.get("replayed", 0) for row in await replay(cluster, service))
+        rows = await parked(cluster, service)
+    cluster.history.note("operators", service=service, discarded=discarded, replayed=replayed, left=len(rows))
+    return [f"{service}: still parked after the commands: {row}" for row in rows]
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, int, int]:
