@@ -13,7 +13,7 @@ import uvloop
 
 from deploy.local.settings import ROOT, StackError
 from tests.chaos import report
-from tests.chaos.engine import Engine, RunSettings
+from tests.chaos.engine import CONVERGE_S_MAX, Engine, RunSettings
 from tests.chaos.fault import Fault
 from tests.chaos.faults import all_faults
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--seed", type=int, default=None, help="repeats a plan; a random one by default")
     add("--faults", default="", help="only these kinds or families, separated by commas")
     add("--rate", type=float, default=60.0, help="operations per second")
+    add("--converge", type=float, default=CONVERGE_S_MAX, help="seconds to come to rest in after the faults")
     add("--folder", type=Path, default=None, help="where data, logs and history go")
     add("--json", type=Path, default=None, help="where to write the report as JSON")
     add("--markdown", type=Path, default=None, help="where to write the report as Markdown")
@@ -60,7 +61,9 @@ def main(arguments: Sequence[str]) -> int:
     say(f"seed {seed}, logs in {folder}")
     try:
         engine = Engine(
-            RunSettings(folder, seed, given.minutes, rate_per_s=given.rate), chosen(given.faults), say=say
+            RunSettings(folder, seed, given.minutes, rate_per_s=given.rate, converge_s_max=given.converge),
+            chosen(given.faults),
+            say=say,
         )
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         asyncio.run(engine.run())
