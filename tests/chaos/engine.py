@@ -32,8 +32,8 @@ CONVERGE_S_MAX = 10.0
 """The promise: at rest so soon after the last fault, once all processes run."""
 CONVERGE_GIVEN_UP_S = 60.0
 READY_S_MAX = 60.0
-WELL_S_MAX = 45.0
-"""A fault from which the system has not recovered by then is reported as such, faults in between not counted."""
+WELL_S_MAX = 20.0
+"""So long the next fault waits at most for the one before to heal."""
 POLL_S = 0.25
 POSITIONS_PERIOD_S = 1.0
 CHECKS_PERIOD_S = 8.0
@@ -60,7 +60,9 @@ class Healing:
     step: schedule.Step
     end_s: float = 0.0
     healed_s: float | None = None
-    """None while it is not, or when the run ended before."""
+    """None where the next fault came before."""
+    is_open: bool = True
+    """Still to be seen."""
 
 
 @dataclass(slots=True)
@@ -128,7 +130,6 @@ class Engine:
                 self._faults[fault.name] = fault
         self._watch = Watch(self.cluster)
         self._active = 0
-        self._quiet_since = 0.0
 
     async def run(self) -> Outcome:
         """The whole run; the cluster is stopped at its end, logs and history stay."""
@@ -222,6 +223,7 @@ class Engine:
     # --- Safety
 
     async def _safety(self) -> None:
+        """The plan, step by step. What it places alone waits until all is well, and what follows is then later."""
         length_s = self.settings.minutes * 60
         kinds = [
             schedule.Kind(fault.name, tuple(fault.targets(self.cluster)), fault.duration_s)
@@ -230,28 +232,44 @@ class Engine:
         self.outcome.steps = schedule.plan(kinds, seed=self.settings.seed, length_s=length_s)
         self._say(f"safety: {len(self.outcome.steps)} faults in {length_s:.0f} s")
         started = self.history.now_s
-        self._quiet_since = started
+        until = started + length_s
         healing = asyncio.create_task(self._watch_healing())
         tasks: dict[asyncio.Task[None], schedule.Step] = {}
         try:
             for step in self.outcome.steps:
                 await asyncio.sleep(max(0.0, started + step.at_s - self.history.now_s))
+                waiting_since = self.history.now_s
+                await self._until_well()
+                started += self.history.now_s - waiting_since
+                if self.history.now_s + step.duration_s > until:
+                    break
                 tasks[asyncio.create_task(self._inject(step))] = step
-            await asyncio.sleep(max(0.0, started + length_s - self.history.now_s))
             await asyncio.gather(*tasks, return_exceptions=True)
             for task, step in tasks.items():
                 if (error := task.exception()) is not None:
                     # A fault that could not be injected proves nothing, so the run must not pass.
                     self.outcome.failed_injections.append(f"{step.fault} on {step.target}: {error!r}")
+            await self._until_well()
         finally:
             healing.cancel()
             await asyncio.wait((healing,))
+
+    async def _until_well(self) -> None:
+        """Waits, within a bound, unless another fault is just being injected: then it is to overlap."""
+        given_up_s = self.history.now_s + WELL_S_MAX
+        while not self._active and self._open_healings() and self.history.now_s < given_up_s:
+            await asyncio.sleep(POLL_S)
+
+    def _open_healings(self) -> list[Healing]:
+        return [healing for healing in self.outcome.healings if healing.is_open]
 
     async def _inject(self, step: schedule.Step) -> None:
         """One step of the plan, from injection to healing."""
         fault = self._faults[step.fault]
         self._say(f"{step}")
         self.outcome.injected[step.fault] += 1
+        for earlier in self._open_healings():
+            earlier.is_open = False
         healing = Healing(step)
         self._active += 1
         start_s = self.history.now_s
@@ -260,20 +278,22 @@ class Engine:
                 await asyncio.sleep(step.duration_s)
         finally:
             self._active -= 1
-            healing.end_s = self._quiet_since = self.history.now_s
+            healing.end_s = self.history.now_s
+            healing.is_open = not self._active
             self.outcome.healings.append(healing)
             self.history.fault(step.fault, step.target, start_s=start_s, end_s=healing.end_s)
 
     async def _watch_healing(self) -> None:
-        """Notes when all was well after each injection, counted from the end of the last one that overlapped."""
+        """Notes when all was well after the last of the faults that overlapped; others have no time of their own."""
         while True:
             await asyncio.sleep(POLL_S)
-            open_ = [healing for healing in self.outcome.healings if healing.healed_s is None]
-            if open_ and not self._active and await self._watch.is_well() and not self._active:
-                healed_s = self.history.now_s - self._quiet_since
-                for healing in open_:
-                    healing.healed_s = healed_s
-                    self.history.note("healed", fault=healing.step.fault, seconds=healed_s)
+            open_ = self._open_healings()
+            if not open_ or self._active or not await self._watch.is_well() or self._active:
+                continue
+            for healing in open_:
+                healing.is_open = False
+                healing.healed_s = self.history.now_s - healing.end_s
+                self.history.note("healed", fault=healing.step.fault, seconds=healing.healed_s)
 
     async def _sample_positions(self) -> None:
         while True:

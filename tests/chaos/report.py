@@ -41,7 +41,8 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "longest_s": longest.healed_s if longest else None,
             "longest_fault": f"{longest.step.fault} {longest.step.target}" if longest else None,
             "by_fault_s": _longest_by_fault(outcome),
-            "not_seen_well": sum(healing.healed_s is None for healing in outcome.healings),
+            "measured": sum(healing.healed_s is not None for healing in outcome.healings),
+            "not_well_before_the_next": sum(healing.healed_s is None for healing in outcome.healings),
         },
         "liveness": {
             "ready_s": round(outcome.ready_s, 2),
@@ -80,7 +81,8 @@ def as_markdown(document: dict[str, Any]) -> str:
         + (
             "none seen."
             if healing["longest_s"] is None
-            else f"{healing['longest_s']:.1f} s after {healing['longest_fault']}."
+            else f"{healing['longest_s']:.1f} s after {healing['longest_fault']}, of {healing['measured']} seen; "
+            f"{healing['not_well_before_the_next']} overlapped with the next fault or had not healed before it."
         ),
         "",
         *_table(
