@@ -56,6 +56,9 @@ def _durability(replication: int) -> dict[str, str]:
         "min.insync.replicas": str(2 if replication >= 3 else 1),
         "unclean.leader.election.enable": "false",
         "message.timestamp.type": "CreateTime",
+        # By default a broker refuses records from more than an hour ahead: what a service wrote while its clock was
+        # wrong would hold up its outbox for as long, and all other events of the bucket with it.
+        "message.timestamp.after.max.ms": str(2**63 - 1),
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -118,6 +119,19 @@ async def test_a_crash_before_the_delete_sends_again(
     for numbers in found.values():
         assert len(numbers) == 20
         assert first_occurrences(numbers) == list(range(1, 11))
+
+
+async def test_events_of_a_clock_that_was_wrong_do_not_hold_up_the_others(
+    ledger: Database, ledger_dsn: str, kafka_server: str, topic: str
+) -> None:
+    """By default a broker refuses what is dated more than an hour ahead, for as long as it is."""
+    ahead, behind = (message(topic, "a", version) for version in (1, 2))
+    ahead.time += timedelta(days=2)
+    behind.time -= timedelta(days=2)
+    await append_all(ledger, [ahead, behind, message(topic, "a", 3)])
+    async with running(ledger_dsn, kafka_server):
+        await eventually(lambda: _empty(ledger))
+    assert versions(await read_all(kafka_server, topic)) == {"a": [1, 2, 3]}
 
 
 async def test_one_relay_at_a_time_holds_a_bucket(
