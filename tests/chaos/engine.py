@@ -130,6 +130,8 @@ class Engine:
                 self._faults[fault.name] = fault
         self._watch = Watch(self.cluster)
         self._active = 0
+        self._healed = asyncio.Event()
+        self._healed.set()
 
     async def run(self) -> Outcome:
         """The whole run; the cluster is stopped at its end, logs and history stay."""
@@ -256,9 +258,9 @@ class Engine:
 
     async def _until_well(self) -> None:
         """Waits, within a bound, unless another fault is just being injected: then it is to overlap."""
-        given_up_s = self.history.now_s + WELL_S_MAX
-        while not self._active and self._open_healings() and self.history.now_s < given_up_s:
-            await asyncio.sleep(POLL_S)
+        if not self._active:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._healed.wait(), WELL_S_MAX)
 
     def _open_healings(self) -> list[Healing]:
         return [healing for healing in self.outcome.healings if healing.is_open]
@@ -271,6 +273,7 @@ class Engine:
         for earlier in self._open_healings():
             earlier.is_open = False
         healing = Healing(step)
+        self._healed.clear()
         self._active += 1
         start_s = self.history.now_s
         try:
@@ -294,6 +297,7 @@ class Engine:
                 healing.is_open = False
                 healing.healed_s = self.history.now_s - healing.end_s
                 self.history.note("healed", fault=healing.step.fault, seconds=healing.healed_s)
+            self._healed.set()
 
     async def _sample_positions(self) -> None:
         while True:
