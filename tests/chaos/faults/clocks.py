@@ -6,7 +6,9 @@ or doubled is not. The monotonic clock goes on as it is, as it does when a machi
 
 import asyncio
 import random
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -109,9 +111,7 @@ class OfPostgres(_Jumps):
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """The server is restarted twice: into the other clock and out of it."""
         member, server = cluster.postgres, cluster.postgres.server
-        # Below the server's own folder, which its user may enter.
-        file = server.folder / "clock"
-        _set(file, 0)
+        file = _file_for_everybody()
         expecting = asyncio.create_task(expect_ends(member))
         try:
             server.environment |= self._variables(file)
@@ -125,6 +125,15 @@ class OfPostgres(_Jumps):
             expecting.cancel()
             with suppress(asyncio.CancelledError):
                 await expecting
+            shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def _file_for_everybody() -> Path:
+    """The server's user may not enter the cluster's folder, and the server's own may be full."""
+    folder = Path(tempfile.mkdtemp(prefix="sampan-clock-"))
+    folder.chmod(0o755)
+    _set(folder / "clock", 0)
+    return folder / "clock"
 
 
 def _set(file: Path, offset_s: int) -> None:
