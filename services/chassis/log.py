@@ -10,7 +10,8 @@ one. Names, addresses and other personal data do not belong here: log ids. Of er
 
 import logging
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +25,31 @@ _NOISY_LIBRARIES = {
     "asyncio": logging.WARNING,
     "uvicorn": logging.WARNING,
 }
+REPEATS_S = 1.0
+TEXTS_KEPT_MAX = 1_000
+
+
+class OncePerPeriod(logging.Filter):
+    """Lets a library say the same thing once a second: during an outage of Kafka its client says some thousands."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Decides by logger and text without its values; the next line that passes tells how many did not."""
+        key, now_s = (record.name, str(record.msg)), self._clock()
+        said_s, withheld = self._said.get(key, (-REPEATS_S, 0))
+        if now_s - said_s < REPEATS_S:
+            self._said[key] = (said_s, withheld + 1)
+            return False
+        if len(self._said) >= TEXTS_KEPT_MAX:
+            self._said.clear()
+        self._said[key] = (now_s, 0)
+        if withheld:
+            record.msg = f"{record.msg} [and {withheld} more]"
+        return True
 
 
 def configure(service: str, level: str, *, file: TextIO | None = None) -> None:
@@ -54,6 +80,7 @@ def configure(service: str, level: str, *, file: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)
+    handler.addFilter(OncePerPeriod())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],

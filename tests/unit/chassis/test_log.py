@@ -1,8 +1,11 @@
 """Every line on stdout is one JSON object, whoever wrote it."""
 
 import json
+import logging
 import subprocess
 import sys
+
+from services.chassis import log
 
 PROGRAM = """
 import logging
@@ -33,3 +36,21 @@ def test_lines() -> None:
     assert "trace_id" not in library
     assert broke["exception"].endswith("ZeroDivisionError: division by zero")
     assert done.stderr == ""
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_second() -> None:
+    """A client without its broker wrote a thousand lines a second, onto a disk that may be full already."""
+    now_s = 0.0
+    once = log.OncePerPeriod(clock=lambda: now_s)
+
+    def told(text: str, value: object) -> str | None:
+        record = logging.LogRecord("library", logging.ERROR, "f.py", 1, text, (value,), None)
+        return record.getMessage() if once.filter(record) else None
+
+    assert told("no broker at %s", 1) == "no broker at 1"
+    assert [told("no broker at %s", number) for number in range(3)] == [None, None, None]
+    assert told("no coordinator at %s", 1) == "no coordinator at 1"
+    now_s = log.REPEATS_S
+    assert told("no broker at %s", 2) == "no broker at 2 [and 3 more]"
+    now_s = 2 * log.REPEATS_S
+    assert told("no broker at %s", 2) == "no broker at 2"
