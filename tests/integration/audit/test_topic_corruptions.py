@@ -1,6 +1,6 @@
 """The topic checks on a real broker: a sound pair of topics passes, every corruption is named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -89,10 +89,14 @@ class System:
         finally:
             await producer.stop()
 
-    async def failed(self) -> dict[str, Result]:
+    async def failed(self, *, injected: Collection[tuple[str, int, int]] = frozenset()) -> dict[str, Result]:
         """Which checks fail."""
         examination = TopicExamination(
-            self.bootstrap, self.dsns, event_topics=[self.orders, self.fulfilments], snapshot_topics=[]
+            self.bootstrap,
+            self.dsns,
+            event_topics=[self.orders, self.fulfilments],
+            snapshot_topics=[],
+            injected=injected,
         )
         results = [await run(check) for check in examination.checks()]
         assert all(result.status != "could not run" for result in results), results
@@ -150,6 +154,16 @@ async def test_an_event_of_an_order_that_does_not_exist_is_named(system: System)
     found = await system.failed()
     assert set(found) == {"12 sent"}
     assert f"{stranger} is not in the database" in found["12 sent"].offenders[0]
+
+
+async def test_what_a_test_has_put_into_a_topic_is_left_out_and_nothing_else(system: System) -> None:
+    stranger = str(uuid4())
+    await system.fill(
+        [*ORDER_EVENTS, (stranger, 1, "OrderPlaced"), (stranger, 7, "OrderPlaced")], FULFILMENT_EVENTS
+    )
+    first, second = ((system.orders.name, 0, len(ORDER_EVENTS) + number) for number in (0, 1))
+    assert await system.failed(injected={first, second}) == {}
+    assert set(await system.failed(injected={second})) == {"12 sent"}
 
 
 async def test_an_event_without_effect_is_named_unless_it_is_parked(system: System) -> None:
