@@ -63,8 +63,8 @@ replay: gen ## Send a file of real sales through the API (FILE=..., ORDERS=n for
 audit: gen ## Check every invariant in the databases and topics (ARGS=--help lists the options)
 	@$(PY) -m deploy.audit $(ARGS)
 
-bench: gen ## Measure orders per second beside raw PostgreSQL (JSON=path writes the figures)
-	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)")
+bench: gen ## Measure the order path and the reads beside raw PostgreSQL (JSON=path writes the figures; RUNS=n)
+	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)") $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 # --- The tree
 

@@ -7,7 +7,7 @@ request at a time on each connection, HTTP/1.1 with Content-Length; of an answer
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -34,6 +34,8 @@ class HttpConnection(asyncio.Protocol):
         self._head = b""
         self._status = 0
         self._missing = 0
+        self.last_piece = b""
+        """What was read last: the end of the answer, for most answers all of it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -47,6 +49,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
+        self.last_piece = data
         if self._missing:
             self._missing -= len(data)
         else:
@@ -94,6 +97,8 @@ class Load:
     """Of the accepted ones, in the order of their answers."""
     statuses: Counter[int] = field(default_factory=Counter)
     """Final answers by status."""
+    samples: dict[int, bytes] = field(default_factory=dict)
+    """The last piece of the first answer of each status: enough to see what it says."""
     repeated: int = 0
     """Answers 429 and 503, each sent again with its key."""
     started: float = 0.0
@@ -106,24 +111,49 @@ class Load:
         return sum(count for status, count in self.statuses.items() if 200 <= status < 300)
 
 
-def post_request(base_url: str, path: str, api_key: str, key: str, body: bytes) -> bytes:
-    """A POST as it goes over the wire."""
+def post_request(base_url: str, path: str, api_key: str, key: str, body: bytes, *, wait_s: int = 0) -> bytes:
+    """A POST as it goes over the wire; with `wait_s` it prefers to be answered once the order is decided."""
+    prefer = f"Prefer: wait={wait_s}\r\n" if wait_s else ""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {urlsplit(base_url).netloc}\r\nAuthorization: Bearer {api_key}\r\n"
-        f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Idempotency-Key: {key}\r\n{prefer}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body
 
 
-async def send_all(base_url: str, requests: Sequence[bytes], concurrency: int) -> Load:
-    """Sends every request, `concurrency` at a time, over as many connections. Raises Broken."""
+def get_request(base_url: str, path: str, api_key: str) -> bytes:
+    """A GET as it goes over the wire."""
+    host = urlsplit(base_url).netloc
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {api_key}\r\n\r\n".encode("ascii")
+
+
+async def connect(base_url: str) -> HttpConnection:
+    """One open connection."""
     address = urlsplit(base_url)
-    host, port = address.hostname or "127.0.0.1", address.port or 80
     loop = asyncio.get_running_loop()
-    connections = [(await loop.create_connection(HttpConnection, host, port))[1] for _ in range(concurrency)]
-    load = Load()
-    waiting = iter(requests)
+    return (
+        await loop.create_connection(HttpConnection, address.hostname or "127.0.0.1", address.port or 80)
+    )[1]
+
+
+async def send_all(
+    base_url: str | Sequence[str],
+    requests: Iterable[bytes],
+    concurrency: int,
+    *,
+    s_max: float | None = None,
+    load: Load | None = None,
+) -> Load:
+    """Sends every request, `concurrency` at a time, over as many connections. Raises Broken.
+
+    Several addresses share the connections evenly. After `s_max` seconds nothing more is begun. A `load` that
+    is given is filled while it runs, so that somebody else may watch it.
+    """
+    base_urls = [base_url] if isinstance(base_url, str) else list(base_url)
+    connections = [await connect(base_urls[n % len(base_urls)]) for n in range(concurrency)]
+    load = Load() if load is None else load
     load.started = time.perf_counter()
+    waiting = iter(requests) if s_max is None else _until(load.started + s_max, requests)
     try:
         await run_together([partial(_work, connection, waiting, load) for connection in connections])
     finally:
@@ -131,6 +161,13 @@ async def send_all(base_url: str, requests: Sequence[bytes], concurrency: int) -
         for connection in connections:
             connection.close()
     return load
+
+
+def _until(deadline: float, requests: Iterable[bytes]) -> Iterator[bytes]:
+    for request in requests:
+        if time.perf_counter() >= deadline:
+            return
+        yield request
 
 
 async def _work(connection: HttpConnection, waiting: Iterator[bytes], load: Load) -> None:
@@ -144,5 +181,7 @@ async def _work(connection: HttpConnection, waiting: Iterator[bytes], load: Load
             await asyncio.sleep(RETRY_PAUSE_S)
             status = await connection.exchange(request)
         load.statuses[status] += 1
+        if status not in load.samples:
+            load.samples[status] = connection.last_piece
         if 200 <= status < 300:
             load.latencies_s.append(time.perf_counter() - started)

@@ -3,19 +3,19 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from deploy.bench import machine
-from deploy.bench.load import send_all
+from deploy.bench.load import Load, send_all
+from deploy.bench.machine import Cost, Meter
+from deploy.bench.world import World
 from deploy.replay.client import Api
 from deploy.replay.report import percentile
 
 POLL_S = 0.02
 DECIDE_S_MAX = 300.0
-CLIENT = "load generator"
 
 
 class _Head(msgspec.Struct):
@@ -45,47 +45,70 @@ class NotDecided(Exception):
 class Part:
     """What one part showed."""
 
-    orders: int
+    sent: int
     accepted: int
     statuses: Mapping[int, int]
     repeated: int
-    per_s: float
-    """Orders over the time from the first POST to the last decision."""
-    posted_per_s: float
-    """Orders over the time from the first POST to the last answer."""
+    elapsed_s: float
+    """From the first POST to the last decision."""
+    posted_s: float
+    """From the first POST to the last answer."""
     p50_ms: float
     p99_ms: float
-    cpu_ms_per_order: dict[str, float] = field(default_factory=dict)
-    memory_mb: dict[str, float] = field(default_factory=dict)
-    client_cpu_share: float = 0.0
-    others_cpu_share: float = 0.0
-    """Of all cores, while it ran; others are processes that do not belong to what is measured."""
+    cost: Cost
+    """Per accepted order; of refused floods per order sent."""
+    wal_bytes_each: float = 0.0
+    kafka_bytes_each: float = 0.0
+    samples: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def per_s(self) -> float:
+        """Accepted orders over the time to the last decision."""
+        return self.accepted / self.elapsed_s
+
+    @property
+    def posted_per_s(self) -> float:
+        """Accepted orders over the time to the last answer."""
+        return self.accepted / self.posted_s
 
 
 async def measure(
-    api: Api, buyer_ref: str, requests: Sequence[bytes], concurrency: int, pids: Mapping[str, int | None]
+    world: World,
+    buyer_ref: str,
+    requests: Iterable[bytes],
+    concurrency: int,
+    *,
+    s_max: float | None = None,
 ) -> Part:
     """Sends the orders and waits for their decisions. Raises NotDecided, Broken."""
-    before, busy_before_s = machine.usage(pids), machine.busy_s()
-    load = await send_all(api.base_url, requests, concurrency)
-    decided = await await_decided(api, buyer_ref)
-    used, busy_s = machine.usage(pids).since(before), machine.busy_s() - busy_before_s
+    wal_bytes, kafka_bytes = await world.fetch_log_bytes()
+    meter = Meter(world.pids)
+    load = await send_all(world.base_urls, requests, concurrency, s_max=s_max)
+    decided = await await_decided(world.api, buyer_ref)
+    sent = sum(load.statuses.values())
     elapsed_s = decided - load.started
-    capacity_s = elapsed_s * int(machine.describe()["cores"])
+    cost = meter.read(load.accepted or sent, elapsed_s)
+    wal_bytes_now, kafka_bytes_now = await world.fetch_log_bytes()
+    units = max(1, load.accepted or sent)
     return Part(
-        orders=len(requests),
+        sent=sent,
         accepted=load.accepted,
         statuses=dict(load.statuses),
         repeated=load.repeated,
-        per_s=load.accepted / elapsed_s,
-        posted_per_s=load.accepted / (load.ended - load.started),
-        p50_ms=statistics.median(load.latencies_s) * 1000 if load.latencies_s else 0.0,
+        elapsed_s=elapsed_s,
+        posted_s=load.ended - load.started,
+        p50_ms=p50_ms(load),
         p99_ms=percentile(load.latencies_s, 99) * 1000,
-        cpu_ms_per_order={name: seconds * 1000 / max(1, load.accepted) for name, seconds in used.items()},
-        memory_mb=machine.memory_mb(pids),
-        client_cpu_share=used.get(CLIENT, 0.0) / capacity_s,
-        others_cpu_share=max(0.0, busy_s - sum(used.values())) / capacity_s,
+        cost=cost,
+        wal_bytes_each=(wal_bytes_now - wal_bytes) / units,
+        kafka_bytes_each=(kafka_bytes_now - kafka_bytes) / units,
+        samples=load.samples,
     )
+
+
+def p50_ms(load: Load) -> float:
+    """The median latency of the accepted requests."""
+    return statistics.median(load.latencies_s) * 1000 if load.latencies_s else 0.0
 
 
 async def await_decided(api: Api, buyer_ref: str) -> float:
@@ -113,12 +136,6 @@ async def count_orders(api: Api, buyer_ref: str, state: str) -> int:
         if not page.next_page_token:
             return count
         query["page_token"] = page.next_page_token
-
-
-async def reserved_units(api: Api, sku: str) -> int:
-    """Reserved units of a SKU over all warehouses."""
-    rows = [row async for row in _stock(api, {"sku": sku})]
-    return sum(row.reserved for row in rows)
 
 
 async def oversold_units(api: Api, warehouse_id: str) -> int:

@@ -1,4 +1,4 @@
-"""What PostgreSQL itself reaches: pgbench, 16 clients, one transaction of plain statements per order.
+"""What PostgreSQL itself reaches: pgbench, 16 clients, one transaction of plain statements per order; and COPY.
 
 It runs on the same server as the services' databases, in a scratch database that is dropped afterwards.
 """
@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,6 +90,27 @@ async def transactions_per_s(dsn: str, script: str, *, seconds: int) -> float:
     if process.returncode or found is None:
         raise RawUnavailable(f"pgbench failed: {errors.decode().strip()[-300:]}")
     return float(found[1])
+
+
+async def copied_rows_per_s(dsn: str, rows: int) -> float:
+    """Loads products and variants like those of an import by COPY, and returns products per second."""
+    now = datetime.now(UTC)
+    ids = [f"raw.{time.time_ns()}.{number:06d}" for number in range(rows)]
+    titles, prices = '{"en": "A product of the bench, which is as long as those"}', '{"USD": 1000}'
+    products = [
+        ("demo", one, "bench", titles, "{}", "bench", "", "", 2, 1, b"\0" * 16, now, now) for one in ids
+    ]
+    no_hazards: list[int] = []
+    variants = [("demo", one, one, 1, "", "{}", prices, 0, 0, 0, 0, no_hazards) for one in ids]
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        started = time.perf_counter()
+        async with connection.transaction():
+            await connection.copy_records_to_table("products", records=products)
+            await connection.copy_records_to_table("variants", records=variants)
+        return rows / (time.perf_counter() - started)
+    finally:
+        await connection.close()
 
 
 async def _make_tables(dsn: str) -> None:

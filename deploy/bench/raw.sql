@@ -19,3 +19,15 @@ CREATE TABLE outbox (
 );
 INSERT INTO stock SELECT sku, 1000000000, 0 FROM generate_series(1, 10000) AS sku;
 VACUUM ANALYZE stock;
+CREATE TABLE products (
+    tenant_id text NOT NULL, product_id text NOT NULL, merchant_id text NOT NULL, titles jsonb NOT NULL,
+    descriptions jsonb NOT NULL, category text NOT NULL, hs_code text NOT NULL, origin_region_code text NOT NULL,
+    status smallint NOT NULL, version bigint NOT NULL, content_hash bytea NOT NULL, create_time timestamptz NOT NULL,
+    update_time timestamptz NOT NULL, PRIMARY KEY (tenant_id, product_id)
+);
+CREATE TABLE variants (
+    tenant_id text NOT NULL, sku text NOT NULL, product_id text NOT NULL, position smallint NOT NULL,
+    gtin text NOT NULL, options jsonb NOT NULL, prices jsonb NOT NULL, weight_grams integer NOT NULL,
+    length_mm integer NOT NULL, width_mm integer NOT NULL, height_mm integer NOT NULL, hazards smallint[] NOT NULL,
+    PRIMARY KEY (tenant_id, sku)
+);

@@ -1,52 +1,157 @@
-"""The arithmetic of the bench: what counts as oversold, unsold and exact, and the shape of its JSON."""
+"""The arithmetic of the bench: medians with their range, ratios, what counts as proven, and the goals."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from deploy.bench import shop
-from deploy.bench.__main__ import HotOutcome, _figures
+from deploy.bench.books import Proof
+from deploy.bench.figures import all_faults, latency_rate_per_s, summarise
+from deploy.bench.goals import LINES, Goal, verdict, verdicts
+from deploy.bench.machine import Cost
 from deploy.bench.measure import Part
+from deploy.bench.orders import figures_of, proof_figures, says_sold_out
 from deploy.bench.shop import Shop
 
 
+def proof(**changes: int) -> Proof:
+    values = {
+        "accepted": 60,
+        "expected_reserved": 50,
+        "orders": 60,
+        "reserved": 50,
+        "rejected": 10,
+        "reserved_api": 50,
+        "holds": 50,
+        "ordered_units": 100,
+        "held_units": 100,
+        "oversold_database": 0,
+        "oversold_api": 0,
+        "ledger_faults": 0,
+        "reserved_faults": 0,
+    }
+    return Proof(**{**values, **changes})
+
+
+def test_a_proof_whose_books_agree_has_no_faults() -> None:
+    assert proof().faults() == []
+    assert proof().as_json()["holds_true"] is True
+    assert proof().oversold == 0
+
+
 @pytest.mark.parametrize(
-    ("stock", "sold", "reserved", "oversold", "unsold", "is_exact"),
+    ("changes", "named"),
     [
-        (60, 60, 60, 0, 0, True),
-        (60, 61, 60, 1, -1, False),
-        (60, 60, 62, 2, 0, False),
-        (60, 58, 58, 0, 2, False),
-        (60, 60, 59, 0, 0, False),
+        ({"accepted": 61}, "60 orders stored, 61 accepted"),
+        ({"orders": 61, "accepted": 61}, "60 orders decided, 61 stored"),
+        ({"reserved_api": 49}, "49 orders reserved by the API"),
+        ({"holds": 49}, "49 holds, 50 orders reserved"),
+        ({"held_units": 99}, "99 units held, 100 units ordered"),
+        ({"oversold_database": 1}, "1 units oversold"),
+        ({"oversold_api": 2}, "2 units oversold"),
+        ({"ledger_faults": 1}, "1 stock rows differ from their ledger"),
+        ({"reserved_faults": 3}, "3 stock rows differ from their holds"),
+        ({"expected_reserved": 49}, "1 units oversold"),
+        ({"expected_reserved": 51}, "50 orders reserved, 51 reserved that had stock"),
     ],
 )
-def test_exact_means_to_the_last_unit_and_by_both_books(
-    stock: int, sold: int, reserved: int, oversold: int, unsold: int, is_exact: bool
-) -> None:
-    outcome = HotOutcome(stock, sold, reserved)
-    assert (outcome.oversold, outcome.unsold, outcome.is_exact) == (oversold, unsold, is_exact)
+def test_each_book_that_disagrees_is_named(changes: dict[str, int], named: str) -> None:
+    broken = proof(**changes)
+    assert any(named in fault for fault in broken.faults()), broken.faults()
+    assert broken.as_json()["holds_true"] is False
 
 
-def part(per_s: float) -> Part:
-    cpu = {"orders": 0.5, "gateway": 0.25, "postgres": 1.0}
-    return Part(10, 10, {201: 10}, 0, per_s, per_s, 1.0, 2.0, cpu, {"orders": 80.0, "kafka": 300.0})
+def test_unsold_units_and_missing_answers_are_figures() -> None:
+    figures = proof_figures(proof(expected_reserved=53), short=2)
+    assert (figures["oversold"], figures["unsold"]) == (0, 3)
+    assert "2 requests were not answered as they should" in figures["faults"]
 
 
-def test_the_ratio_is_ours_over_plain_postgresql() -> None:
-    figures = _figures(part(500.0), 2_000.0)
-    assert (figures["per_s"], figures["raw_per_s"], figures["ratio"]) == (500.0, 2_000.0, 0.25)
-    assert figures["cpu_ms_per_order_services"] == 0.75
-    assert figures["memory_mb_services"] == 80.0
+def run(per_s: float, **more: Any) -> dict[str, Any]:
+    return {"per_s": per_s, "oversold": 0, "faults": [], **more}
 
 
-def test_without_pgbench_there_is_no_ratio() -> None:
-    figures = _figures(part(500.0), None)
+def test_figures_are_medians_with_their_range_beside_the_yardstick_of_the_same_runs() -> None:
+    figures = summarise([run(400.0), run(600.0), run(500.0)], [2_000.0, 1_000.0, 1_500.0])
+    assert (figures["per_s"], figures["per_s_min"], figures["per_s_max"]) == (500.0, 400.0, 600.0)
+    assert (figures["raw_per_s"], figures["ratio"]) == (1_500.0, 0.333)
+    assert [one["per_s"] for one in figures["runs"]] == [400.0, 600.0, 500.0]
+
+
+def test_without_a_yardstick_there_is_no_ratio() -> None:
+    figures = summarise([run(500.0)])
     assert (figures["raw_per_s"], figures["ratio"]) == (None, None)
 
 
+def test_one_bad_run_is_not_hidden_by_the_median() -> None:
+    runs = [
+        run(1.0, proof={"orders": 5, "holds_true": True}, cpu={"orders": 1.0}),
+        run(1.0, oversold=1, faults=["1 units oversold"], proof={"orders": 5, "holds_true": False}),
+        run(1.0, proof={"orders": 5, "holds_true": True}, cpu={"orders": 3.0}),
+    ]
+    figures = summarise(runs)
+    assert (figures["oversold"], figures["faults"]) == (1, ["1 units oversold"])
+    assert figures["proof"] == {"orders": 15, "holds_true": False}
+    assert all_faults({"machine": {}, "orders_hot": figures}) == ["orders_hot: 1 units oversold"]
+
+
+def test_latency_is_taken_at_half_of_the_median_rate() -> None:
+    assert latency_rate_per_s([run(900.0), run(1_000.0), run(2_000.0)]) == 500.0
+
+
+def part() -> Part:
+    cost = Cost(
+        {"orders": 0.5, "gateway": 0.25, "postgres": 1.0}, {"orders": 0.6}, 7.4, {"orders": 80.0}, 0.1, 0.0
+    )
+    return Part(10, 8, {201: 8, 409: 2}, 0, 2.0, 1.0, 1.0, 2.0, cost)
+
+
+def test_a_part_counts_what_was_accepted_until_the_last_decision() -> None:
+    figures = figures_of(part())
+    assert (figures["per_s"], figures["posted_per_s"]) == (4.0, 8.0)
+    assert (figures["cpu_ms_per_order_services"], figures["memory_mb_services"]) == (0.75, 80.0)
+    assert figures["statuses"] == {"201": 8, "409": 2}
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "words"),
+    [
+        (Goal("p", "f", 10.0), 10.0, ">= 10: reached"),
+        (Goal("p", "f", 10.0), 9.9, ">= 10: missed"),
+        (Goal("p", "f", 10.0, at_most=True), 10.1, "<= 10: missed"),
+        (Goal("p", "f", 10.0, at_most=True, unit="ms"), 10.0, "<= 10 ms: reached"),
+        (Goal("p", "f", 10.0), None, ">= 10: not measured"),
+    ],
+)
+def test_a_goal_says_whether_it_is_reached(goal: Goal, value: float | None, words: str) -> None:
+    assert verdict(goal, {"p": {"f": value}}) == words
+
+
+def test_every_goal_is_in_the_json_once() -> None:
+    found = verdicts({})
+    assert len(found) == len([line for line in LINES if line.reach is not None])
+    assert all(one["reach"].endswith("not measured") for one in found.values())
+
+
+def test_a_refusal_is_sold_out_only_if_it_says_so() -> None:
+    assert says_sold_out(b'{"type": "https://x/problems/sold-out"}')
+    assert says_sold_out(b'{"reason": "STOCK_INSUFFICIENT"}')
+    assert not says_sold_out(b'{"reason": "ETAG_MISMATCH"}')
+
+
+def requests(seed: int) -> Iterator[bytes]:
+    return shop.spread_requests("http://127.0.0.1:1", "k", Shop("r"), "spread", 20, seed=seed, wait_every=4)
+
+
 def test_requests_are_the_same_for_a_seed_and_differ_by_key() -> None:
-    make = shop.spread_requests
-    one = make("http://127.0.0.1:1", "k", Shop("r"), "spread", 20, seed=1)
-    assert one == make("http://127.0.0.1:1", "k", Shop("r"), "spread", 20, seed=1)
-    assert one != make("http://127.0.0.1:1", "k", Shop("r"), "spread", 20, seed=2)
+    one = list(requests(1))
+    assert one == list(requests(1))
+    assert one != list(requests(2))
     assert len(set(one)) == 20
-    lines = [request.count(b'"sku"') for request in one]
-    assert set(lines) == {1, 2, 3}
+    assert {request.count(b'"sku"') for request in one} == {1, 2, 3}
+
+
+def test_every_fourth_request_waits_for_its_decision() -> None:
+    waits = [b"\r\nPrefer: wait=" in request for request in requests(1)]
+    assert waits == [number % 4 == 0 for number in range(20)]

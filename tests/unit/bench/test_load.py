@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from deploy.bench import load
-from deploy.bench.load import Broken, post_request, send_all
+from deploy.bench import load, open_loop
+from deploy.bench.load import Broken, get_request, post_request, send_all
+from deploy.bench.open_loop import send_at_rate
 
 Answer = Callable[[int], list[bytes]]
 CREATED = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nContent-Length: 5\r\n\r\n"
@@ -24,7 +25,8 @@ async def server(answer: Answer) -> AsyncIterator[tuple[str, list[bytes]]]:
                 head = await reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError:
                 break
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r")[0])
+            parts = head.lower().split(b"content-length:")
+            length = int(parts[1].split(b"\r")[0]) if len(parts) > 1 else 0
             seen.append(head + await reader.readexactly(length))
             pieces = answer(len(seen))
             for piece in pieces:
@@ -85,3 +87,68 @@ async def test_what_is_no_answer_breaks_the_run(pieces: list[bytes]) -> None:
     async with server(lambda _: pieces) as (url, _):
         with pytest.raises(Broken):
             await send_all(url, requests(url, 1), 1)
+
+
+async def test_the_first_answer_of_a_status_is_kept_as_a_sample() -> None:
+    refused = b"HTTP/1.1 409 Conflict\r\nContent-Length: 8\r\n\r\nsold out"
+    async with server(lambda _: [refused]) as (url, _):
+        result = await send_all(url, requests(url, 3), 1)
+    assert list(result.samples) == [409]
+    assert result.samples[409].endswith(b"sold out")
+
+
+async def test_the_load_is_spread_over_all_addresses() -> None:
+    def answer(_: int) -> list[bytes]:
+        return [CREATED + b"12345"]
+
+    async with server(answer) as (one, seen_one), server(answer) as (two, seen_two):
+        await send_all([one, two], requests(one, 40), 4)
+    assert len(seen_one) + len(seen_two) == 40
+    assert seen_one
+    assert seen_two
+
+
+async def test_nothing_is_begun_after_the_time_is_up() -> None:
+    async with server(lambda _: [CREATED + b"12345"]) as (url, seen):
+        result = await send_all(url, requests(url, 50), 2, s_max=0)
+    assert (sum(result.statuses.values()), seen) == (0, [])
+
+
+async def test_a_get_has_no_body() -> None:
+    async with server(lambda _: [CREATED + b"12345"]) as (url, seen):
+        await send_all(url, [get_request(url, "/v1/products/a", "key")], 1)
+    assert seen[0].startswith(b"GET /v1/products/a HTTP/1.1\r\n")
+    assert seen[0].endswith(b"\r\n\r\n")
+
+
+async def test_latency_counts_from_the_schedule_and_not_from_the_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One connection and a server that never answers before the next is due: the wait of the later ones is theirs."""
+    monkeypatch.setattr(open_loop, "CONNECTIONS_FIRST", 1)
+    monkeypatch.setattr(open_loop, "CONNECTIONS_MAX", 1)
+    gate = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        asyncio.get_running_loop().call_later(0.2, gate.set)
+        await gate.wait()
+        writer.write(CREATED + b"12345")
+        for _ in range(4):
+            await reader.readuntil(b"}")
+            writer.write(CREATED + b"12345")
+        writer.close()
+
+    running = await asyncio.start_server(held, "127.0.0.1", 0)
+    async with running:
+        url = f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+        arrivals = await send_at_rate(url, requests(url, 5), 1_000.0)
+    assert [one.status for one in arrivals] == [201] * 5
+    # All were due within 4 ms and could be answered only after the gate opened.
+    assert min(one.latency_s for one in arrivals) > 0.15
+
+
+async def test_a_broken_connection_ends_the_open_loop() -> None:
+    async with server(lambda _: []) as (url, _):
+        with pytest.raises(Broken):
+            await send_at_rate(url, requests(url, 2), 1_000.0)
