@@ -76,15 +76,16 @@ async def prove(
     reserved_api: int,
     oversold_api: int,
 ) -> Proof:
-    """Reads the books of both databases."""
+    """Reads the books of both databases, for the SKUs given and those that were ordered."""
     queries = load_queries("deploy.bench")
     async with connected(world.dsns["orders"]) as connection:
         orders = await connection.fetchrow(queries["orders_of_buyer"], world.tenant_id, buyer_ref)
         reserved_ids = orders["reserved_ids"]
+        named = await connection.fetchval(queries["skus_of_buyer"], world.tenant_id, buyer_ref, skus)
         ordered_units = await connection.fetchval(queries["units_of_orders"], reserved_ids)
     async with connected(world.dsns["warehouse"]) as connection:
         holds = await connection.fetchrow(queries["holds_of_orders"], reserved_ids)
-        stock = await connection.fetchrow(queries["stock_of_skus"], world.tenant_id, skus)
+        stock = await connection.fetchrow(queries["stock_of_skus"], world.tenant_id, named)
     return Proof(
         accepted=accepted,
         expected_reserved=expected_reserved,

@@ -7,6 +7,13 @@ SELECT count(*) AS orders, count(*) FILTER (WHERE state = 'AWAITING_PAYMENT') AS
        coalesce(array_agg(order_id) FILTER (WHERE state = 'AWAITING_PAYMENT'), '{}') AS reserved_ids
 FROM orders WHERE tenant_id = $1 AND buyer_ref = $2;
 
+-- name: skus_of_buyer
+-- The SKUs that tenant $1's buyer $2 ordered, and those of $3.
+SELECT coalesce(array_agg(DISTINCT sku), '{}') FROM (
+    SELECT l.sku FROM orders AS o JOIN order_lines AS l USING (order_id) WHERE o.tenant_id = $1 AND o.buyer_ref = $2
+    UNION ALL SELECT unnest($3::text[])
+) AS named;
+
 -- name: units_of_orders
 -- The units that the orders $1 ask for.
 SELECT coalesce(sum(quantity), 0)::bigint FROM order_lines WHERE order_id = ANY ($1::uuid[]);
