@@ -7,7 +7,8 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos replay audit bench \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos replay audit \
+	bench bench-growth bench-memory bench-replicas \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
 help: ## List all targets
@@ -65,6 +66,16 @@ audit: gen ## Check every invariant in the databases and topics (ARGS=--help lis
 
 bench: gen ## Measure the order path and the reads beside raw PostgreSQL (JSON=path writes the figures; RUNS=n)
 	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)") $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+bench-growth: gen ## Compare the cost per order on 10,000 SKUs and on SKUS=10000000 with PAST_ORDERS=5000000
+	@$(PY) -m deploy.bench.growth $(if $(SKUS),--skus $(SKUS)) $(if $(PAST_ORDERS),--past-orders $(PAST_ORDERS)) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+bench-memory: gen ## Watch the services' memory while ORDERS=1000000 go through at full speed
+	@$(PY) -m deploy.bench.memory $(if $(ORDERS),--orders $(ORDERS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+bench-replicas: gen ## Measure orders per second with one, two and three replicas of each service
+	@$(PY) -m deploy.bench.replicas $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 # --- The tree
 

@@ -162,14 +162,12 @@ def figures_of(rounds: Rounds) -> dict[str, Any]:
     return figures
 
 
-async def warm_up(world: World, names: shop.Shop, concurrency: int) -> None:
+async def warm_up(world: World, names: shop.Shop, concurrency: int, *, part: str = "warm") -> None:
     """Lets plans, connections and compiled code settle before anything is measured."""
     requests = list(
-        shop.spread_requests(
-            world.base_url, world.api_key, names, "warm", WARM_UP_ORDERS, seed=orders.SEED - 1
-        )
+        shop.spread_requests(world.base_url, world.api_key, names, part, WARM_UP_ORDERS, seed=orders.SEED - 1)
     )
-    await measure(world, names.buyer_ref("warm"), requests, concurrency)
+    await measure(world, names.buyer_ref(part), requests, concurrency)
 
 
 async def empty(world: World, names: shop.Shop, sku: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.audit.checks import connected
@@ -85,9 +85,9 @@ async def opened(
         yield world
 
 
-def with_gateways(world: World, ports: list[int]) -> World:
-    """The same world with its load spread over gateways at these ports of this machine."""
-    return replace(world, base_urls=tuple(f"http://{LOOPBACK}:{port}" for port in ports))
+def gateway_urls(ports: list[int]) -> tuple[str, ...]:
+    """The base addresses of gateways on this machine."""
+    return tuple(f"http://{LOOPBACK}:{port}" for port in ports)
 
 
 def process_ids(stack: Stack) -> dict[str, int | None]:

@@ -15,8 +15,8 @@ from deploy.local.stack import Stack
 from services.chassis.queries import parse
 
 CHUNK = 500_000
-SKU_BYTES = 2_600
-ORDER_BYTES = 4_200
+SKU_BYTES = 1_100
+ORDER_BYTES = 4_000
 SERVERS_BYTES = 6_000_000_000
 """What the servers need besides: write-ahead log, Kafka's segments, and what the benchmark itself orders."""
 
