@@ -69,10 +69,12 @@ class Meter:
 
 
 def usage(pids: Mapping[str, int | None]) -> Usage:
-    """Reads the CPU time of processes by name; one that is gone counts as 0."""
+    """Reads the CPU time of processes by name, children included; one that is gone counts as 0."""
     known = {name: pid for name, pid in pids.items() if pid is not None}
     databases = _databases_cpu_s(known[POSTGRES]) if POSTGRES in known else {}
-    return Usage({name: _cpu_s(pid) for name, pid in known.items()}, databases)
+    # The load generator may have started the very processes that it measures: they are not its own work.
+    spent = {name: _cpu_s(pid, children=name != CLIENT) for name, pid in known.items()}
+    return Usage(spent, databases)
 
 
 def busy_s() -> float:
@@ -112,15 +114,17 @@ def describe() -> dict[str, str | int | float]:
     }
 
 
-def _cpu_s(pid: int) -> float:
-    """Of a process, its children that ended and those that live."""
+def _cpu_s(pid: int, *, children: bool) -> float:
+    """Of a process and, where asked for, its children that ended and those that live."""
     try:
         process = psutil.Process(pid)
         times = process.cpu_times()
-        total = times.user + times.system + times.children_user + times.children_system
-        for child in process.children(recursive=True):
-            own = child.cpu_times()
-            total += own.user + own.system
+        total = times.user + times.system
+        if children:
+            total += times.children_user + times.children_system
+            for child in process.children(recursive=True):
+                own = child.cpu_times()
+                total += own.user + own.system
         return float(total)
     except psutil.NoSuchProcess:
         return 0.0

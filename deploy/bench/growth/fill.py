@@ -9,9 +9,9 @@ from pathlib import Path
 
 import asyncpg
 
+from deploy.audit.checks import Connection
 from deploy.bench.world import Say
 from deploy.local.settings import StackError
-from deploy.local.stack import Stack
 from services.chassis.queries import parse
 
 CHUNK = 500_000
@@ -53,17 +53,12 @@ def check_space(folder: Path, skus: int, past_orders: int) -> None:
         )
 
 
-async def fill(stack: Stack, skus: int, past_orders: int, say: Say) -> None:
-    """Fills all three databases side by side, then lets PostgreSQL tidy up and look at them."""
-    await asyncio.gather(
-        *(
-            _fill_database(stack, database, skus, past_orders, say)
-            for database in ("catalog", "orders", "warehouse")
-        )
-    )
+async def fill(dsns: Mapping[str, str], skus: int, past_orders: int, say: Say) -> None:
+    """Fills all three databases side by side, then lets PostgreSQL tidy up and look at them. The DSNs are a superuser's."""
+    await asyncio.gather(*(_fill_database(name, dsn, skus, past_orders, say) for name, dsn in dsns.items()))
     say("VACUUM ANALYZE")
-    for database in ("catalog", "orders", "warehouse"):
-        connection = await asyncpg.connect(stack.postgres.dsn(database, role="postgres"), timeout=10)
+    for dsn in dsns.values():
+        connection = await asyncpg.connect(dsn, timeout=10)
         try:
             await connection.execute("VACUUM (ANALYZE)")
             await connection.execute("CHECKPOINT")
@@ -78,9 +73,9 @@ def statements() -> Mapping[str, str]:
     return parse(source.read_text("utf-8"), origin="deploy/bench/growth/fill.sql")
 
 
-async def _fill_database(stack: Stack, database: str, skus: int, past_orders: int, say: Say) -> None:
+async def _fill_database(database: str, dsn: str, skus: int, past_orders: int, say: Say) -> None:
     connection = await asyncpg.connect(
-        stack.postgres.dsn(database, role="postgres"),
+        dsn,
         timeout=10,
         # Rows are made in pairs that belong together: nothing has to look each one up.
         server_settings={
@@ -107,7 +102,7 @@ async def _fill_database(stack: Stack, database: str, skus: int, past_orders: in
         await connection.close()
 
 
-async def _drop_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+async def _drop_indexes(connection: Connection) -> list[str]:
     """Drops those that no constraint needs; returns the statements that make them. Filling is twice as fast so."""
     rows = await connection.fetch(
         "SELECT c.relname, pg_get_indexdef(i.indexrelid) AS made FROM pg_index AS i "
@@ -119,6 +114,6 @@ async def _drop_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> lis
     return [row["made"] for row in rows]
 
 
-async def _make_indexes(connection: "asyncpg.Connection[asyncpg.Record]", indexes: list[str]) -> None:
+async def _make_indexes(connection: Connection, indexes: list[str]) -> None:
     for made in indexes:
         await connection.execute(made)
