@@ -51,14 +51,18 @@ TOOLS = """
 | `PYTHON` | `make setup` | `python3` | The Python that `.venv` is made with. |
 | `SERVICE` | `make logs` | all | Only this service's log. |
 | `ALL` | `make clean` | | Anything: deletes downloads, stubs and `.venv` as well. |
-| `ARGS` | `make test`, `test-*`, `chaos`, `lock` | | Further arguments of pytest or of the lock. |
+| `ARGS` | `make test`, `test-*`, `chaos`, `lock`, `bench*` | | Further arguments of pytest, the lock or a bench. |
 | `FILE` | `make replay` | required | The file of sales: .csv, .csv.gz or .csv.xz. |
 | `ORDERS` | `make replay` | all | Only the first so many orders of the file. |
+| `ORDERS` | `make bench-memory` | `1000000` | Orders altogether. |
 | `RUN` | `make replay` | the time | Name of the run; one that is known is resumed, not doubled. |
 | `SAMPAN_URL` | `make replay`, `bench` | the local stack's | Address of the gateway. |
 | `SAMPAN_API_KEY` | `make replay`, `bench` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
 | `GATEWAY_API_KEYS_FILE` | `make replay`, `bench` | `.local/keys/gateway-api-keys.json` | Holds an operator's key. |
-| `JSON` | `make bench` | | Where the figures are written as JSON. |
+| `JSON` | `make bench*` | | Where the figures are written as JSON. |
+| `RUNS` | `make bench`, `bench-growth`, `bench-replicas` | `3`, `3`, `2` | How often each part is measured. |
+| `SKUS`, `PAST_ORDERS` | `make bench-growth` | `10000000`, `5000000` | Size of the large stack; SKUs by 10,000. |
+| `KEEP` | `make bench-growth` | | Anything: the filled stacks' data are kept for the next time. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
 | `CHAOS_ORDERS` | `make test-chaos`, `test` | `2000` | Orders of each crash run. |
 | `SECRETS_DIR` | every service | `/run/secrets` | Folder of secret files, as above. |

@@ -54,7 +54,7 @@ def check_space(folder: Path, skus: int, past_orders: int) -> None:
 
 
 async def fill(dsns: Mapping[str, str], skus: int, past_orders: int, say: Say) -> None:
-    """Fills all three databases side by side, then lets PostgreSQL tidy up and look at them. The DSNs are a superuser's."""
+    """Fills all three databases side by side, then lets PostgreSQL tidy up. The DSNs are a superuser's."""
     await asyncio.gather(*(_fill_database(name, dsn, skus, past_orders, say) for name, dsn in dsns.items()))
     say("VACUUM ANALYZE")
     for dsn in dsns.values():
