@@ -16,11 +16,7 @@ async def serve(settings: GatewaySettings) -> None:
         runtime.add_ready_check("order feed", gateway.tail.caught_up.is_set)
         runtime.spawn(gateway.snapshots.run(), "read models", stop=gateway.snapshots.stop)
         runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
-        server = HttpServer(
-            gateway.app,
-            keep_alive_s=settings.keep_alive_s,
-            drain_grace_s=settings.drain_grace_s,
-        )
+        server = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=settings.drain_grace_s)
 
         async def start() -> None:
             runtime.spawn(server.run(listen(settings, "port")), "http", stop=server.stop)

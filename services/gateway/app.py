@@ -23,6 +23,7 @@ from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
 from services.gateway.auth import KeyRing
 from services.gateway.call import Call, Reply, read_query
+from services.gateway.connections import CYCLE, Cycle
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
 from services.gateway.params import PATH_IDS, Param
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
@@ -92,30 +93,38 @@ class Edge:
             await self._litestar(scope, receive, send)
             return
         started = time.perf_counter()
-        method, path = scope["method"], scope["path"]
-        parent, request_id = _incoming(scope)
-        sent = _Sent(send)
-        call = Call(scope, receive, parent)
+        call = Call(scope, receive)
+        parent = trace.incoming(_text(call.headers.get(trace.HEADER_BYTES)))
+        sent = _Sent(send, scope.get(CYCLE))
         self._in_flight += 1
         try:
-            with trace.span("http request", parent=parent):
-                call.traceparent = traceparent = trace.current_traceparent() or parent
-                sent.add_headers(traceparent, request_id)
-                if self._in_flight > self._requests_max:
-                    busy = Problem("OVERLOADED", "too many requests at a time", retry_after_s=1)
-                    await problem_reply(busy, call)(scope, receive, sent)
-                elif (found := self._find_hot(method, path)) is not None:
-                    served, path_value = found
-                    sent.route = served.route.path
-                    reply = await self.run(served, call, path_value)
-                    await reply(scope, receive, sent)
-                else:
-                    scope[_CALL] = call  # type: ignore[literal-required]
-                    await self._litestar(scope, receive, sent)
+            if trace.is_sampled(parent):
+                with trace.span("http request", parent=parent):
+                    await self._serve(call, sent, trace.current_traceparent() or parent)
+            else:
+                trace.set_current(parent)
+                await self._serve(call, sent, parent)
         finally:
             if not call.is_stream:
                 self._in_flight -= 1
-            self._note(method, scope, sent, time.perf_counter() - started, parent)
+            self._note(call.method, scope, sent, time.perf_counter() - started, parent)
+
+    async def _serve(self, call: Call, sent: "_Sent", traceparent: str) -> None:
+        scope = call.scope
+        call.traceparent = traceparent
+        sent.add_headers(traceparent, call.headers.get(b"x-request-id"))
+        if self._in_flight > self._requests_max:
+            await sent.reply(problem_reply(_busy(), call), call)
+        elif (found := self._find_hot(call.method, scope["path"])) is not None:
+            served, path_value = found
+            sent.route = served.route.path
+            if served.route.is_open is not None and not served.route.is_open():
+                await sent.reply(problem_reply(_busy(), call), call)
+            else:
+                await sent.reply(await self.run(served, call, path_value), call)
+        else:
+            scope[_CALL] = call  # type: ignore[literal-required]
+            await self._litestar(scope, call.receive, sent)
 
     def _find_hot(self, method: str, path: str) -> tuple[_Served, str] | None:
         """The route of a path that ends in no id or in one, if it is one of the hottest."""
@@ -134,7 +143,7 @@ class Edge:
             self._in_flight -= 1
         try:
             if route.role is not None:
-                call.caller = self._keys.caller(call.scope["headers"])
+                call.caller = self._keys.caller(call.headers)
                 if not call.caller.may(route.role):
                     raise Problem("ROLE_MISSING", f"the route needs the role {route.role}")
             if route.path_names:
@@ -187,18 +196,30 @@ _CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND"))
 class _Sent:
     """The send side of a request: adds the headers that every answer has, and remembers the status."""
 
-    __slots__ = ("_headers", "_send", "route", "status")
+    __slots__ = ("_cycle", "_headers", "_send", "route", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, cycle: Any) -> None:
         self._send = send
+        # None behind another server than ours, as in a framework's test client.
+        self._cycle: Cycle | None = cycle
         self._headers: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.route = ""
 
-    def add_headers(self, traceparent: str, request_id: bytes) -> None:
-        """Sets what goes out with the answer's head."""
+    def add_headers(self, traceparent: str, request_id: bytes | None) -> None:
+        """Sets what goes out with the answer's head; the caller's own id of the request only if we may repeat it."""
         encoded = traceparent.encode()
-        self._headers = [(b"traceparent", encoded), (b"x-request-id", request_id or encoded[3:35])]
+        if not request_id or len(request_id) > REQUEST_ID_CHARS_MAX or not _is_token(request_id):
+            request_id = encoded[3:35]
+        self._headers = [(b"traceparent", encoded), (b"x-request-id", request_id)]
+
+    async def reply(self, answer: Answer, call: Call) -> None:
+        """Sends an answer, in one piece where it is complete."""
+        if self._cycle is not None and isinstance(answer, Reply):
+            self.status = answer.status
+            await answer.reply(self._cycle, self._headers)
+        else:
+            await answer(call.scope, call.receive, self)
 
     async def __call__(self, message: Message) -> None:
         """Sends a message on."""
@@ -208,16 +229,12 @@ class _Sent:
         await self._send(message)
 
 
-def _incoming(scope: Scope) -> tuple[str, bytes]:
-    """The trace context to go on with, and the caller's own id of the request if it has one that we may repeat."""
-    header: str | None = None
-    request_id = b""
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            header = value.decode("latin-1")
-        elif name == b"x-request-id" and len(value) <= REQUEST_ID_CHARS_MAX and _is_token(value):
-            request_id = value
-    return trace.incoming(header), request_id
+def _busy() -> Problem:
+    return Problem("OVERLOADED", "too much work at a time", retry_after_s=1)
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
 
 def _is_token(value: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Static API keys. The key decides the tenant and the role; nothing in a request's body can."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -48,7 +48,7 @@ class KeyRing:
             digest = sha256(entry.key.encode()).digest()
             self._entries[digest[:16]] = (digest, Caller(entry.tenant_id, entry.role))
 
-    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+    def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         """The caller of a request; raises a 401 problem."""
         key = _key_in(headers)
         if key is None:
@@ -60,12 +60,10 @@ class KeyRing:
         return entry[1]
 
 
-def _key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, key = value.partition(b" ")
-            return key.strip() if scheme.lower() == b"bearer" and key.strip() else None
-    for name, value in headers:
-        if name == b"x-api-key":
-            return value.strip() or None
-    return None
+def _key_in(headers: Mapping[bytes, bytes]) -> bytes | None:
+    value = headers.get(b"authorization")
+    if value is not None:
+        scheme, _, key = value.partition(b" ")
+        return key.strip() if scheme.lower() == b"bearer" and key.strip() else None
+    value = headers.get(b"x-api-key")
+    return (value.strip() or None) if value is not None else None

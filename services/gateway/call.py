@@ -14,6 +14,7 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 
 from services.gateway.auth import Caller
+from services.gateway.connections import STALLED, Cycle
 from services.gateway.errors import Problem, at_header, at_parameter, at_pointer, problem_of_validation
 from services.gateway.params import Param
 
@@ -50,6 +51,11 @@ class Reply:
         """Sends it."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+    async def reply(self, cycle: Cycle, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Sends it in one piece, with further headers."""
+        self.headers += headers
+        await cycle.reply(self.status, self.headers, self.body)
 
 
 class Stream:
@@ -95,13 +101,27 @@ async def _disconnected(receive: Receive) -> None:
 class Call:
     """One request, after authentication. `path` and `query` hold what the route declares, decoded and checked."""
 
-    __slots__ = ("_headers", "caller", "is_stream", "path", "query", "receive", "scope", "traceparent")
+    __slots__ = (
+        "caller",
+        "headers",
+        "is_stream",
+        "method",
+        "path",
+        "query",
+        "receive",
+        "scope",
+        "traceparent",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, traceparent: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
-        self.traceparent = traceparent
-        self._headers: dict[bytes, bytes] | None = None
+        self.method: str = scope["method"]  # type: ignore[typeddict-item]
+        self.traceparent = ""
+        # By lower-case name; several of one name are joined by commas, as HTTP says.
+        self.headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            self.headers[name] = self.headers[name] + b", " + value if name in self.headers else value
         self.caller: Caller = _NOBODY
         self.is_stream = False
         self.path: Mapping[str, str] = {}
@@ -111,16 +131,6 @@ class Call:
     def tenant_id(self) -> str:
         """The marketplace that the key belongs to."""
         return self.caller.tenant_id
-
-    @property
-    def headers(self) -> Mapping[bytes, bytes]:
-        """The headers by lower-case name; several of one name are joined by commas, as HTTP says."""
-        if self._headers is None:
-            found: dict[bytes, bytes] = {}
-            for name, value in self.scope["headers"]:
-                found[name] = found[name] + b", " + value if name in found else value
-            self._headers = found
-        return self._headers
 
     def header(self, name: bytes) -> str | None:
         """A header's value, printable ASCII only; None where there is none."""
@@ -175,30 +185,30 @@ class Call:
             raise Problem("MEDIA_TYPE_UNSUPPORTED", "the only charset is UTF-8")
         return kind.strip().lower()
 
-    async def pieces(self, *, bytes_max: int, idle_s_max: float) -> AsyncIterator[bytes]:
+    async def pieces(self, *, bytes_max: int) -> AsyncIterator[bytes]:
         """The body as it arrives, counted as it arrives."""
         if self.declared_length() > bytes_max:
             raise _too_large(bytes_max)
         received = 0
         more = True
         while more:
-            piece, more = await self._piece(idle_s_max)
+            piece, more = await self._piece()
             received += len(piece)
             if received > bytes_max:
                 raise _too_large(bytes_max)
             if piece:
                 yield piece
 
-    async def body(self, *, bytes_max: int, idle_s_max: float) -> bytes:
+    async def body(self, *, bytes_max: int) -> bytes:
         """The whole body."""
         if self.declared_length() > bytes_max:
             raise _too_large(bytes_max)
-        body, more = await self._piece(idle_s_max)
+        body, more = await self._piece()
         if more:
             pieces = [body]
             received = len(body)
             while more and received <= bytes_max:
-                piece, more = await self._piece(idle_s_max)
+                piece, more = await self._piece()
                 pieces.append(piece)
                 received += len(piece)
             body = b"".join(pieces)
@@ -206,14 +216,10 @@ class Call:
             raise _too_large(bytes_max)
         return body
 
-    async def _piece(self, idle_s_max: float) -> tuple[bytes, bool]:
-        try:
-            async with asyncio.timeout(idle_s_max):
-                message: Any = await self.receive()
-        except TimeoutError:
-            raise Problem(
-                "BODY_TIMEOUT", f"no byte for {idle_s_max:g} s", headers={"connection": "close"}
-            ) from None
+    async def _piece(self) -> tuple[bytes, bool]:
+        message: Any = await self.receive()
+        if message["type"] == STALLED:
+            raise Problem("BODY_TIMEOUT", "the body arrives too slowly", headers={"connection": "close"})
         if message["type"] == "http.disconnect":
             raise Problem("BODY_TIMEOUT", "the client left before its body was complete")
         return message.get("body", b""), message.get("more_body", False)

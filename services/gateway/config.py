@@ -5,6 +5,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.chassis.config import Port, ProcessSettings
 from services.gateway.auth import ApiKey
+from services.gateway.connections import Limits
 
 
 class GatewaySettings(ProcessSettings):
@@ -66,7 +67,10 @@ class GatewaySettings(ProcessSettings):
     )
     imports_max: int = Field(default=4, ge=1, le=64, description="Imports at a time; beyond, 429.")
     body_idle_s_max: float = Field(
-        default=30, gt=0, le=600, description="Seconds that a body may pause before the request is given up."
+        default=30,
+        gt=0,
+        le=600,
+        description="Seconds that a body may keep us waiting in all, beside a second for each KiB that arrived.",
     )
     requests_max: int = Field(
         default=4096, ge=1, description="Requests at a time, event streams not counted; beyond, 429."
@@ -83,6 +87,12 @@ class GatewaySettings(ProcessSettings):
         default=2048, ge=1, description="Orders that may wait for a batch call; beyond, 429."
     )
     place_calls_max: int = Field(default=2, ge=1, le=16, description="Batch calls in flight at a time.")
+    sold_out_ttl_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="Seconds for which the warehouse's word that a SKU is empty refuses orders for it; 0: never.",
+    )
     products_bytes_max: int = Field(
         default=96 * 1024 * 1024,
         ge=0,
@@ -104,6 +114,53 @@ class GatewaySettings(ProcessSettings):
     wait_s_max: float = Field(
         default=30, gt=0, le=300, description="Longest `Prefer: wait` that is honoured."
     )
-    keep_alive_s: int = Field(
-        default=65, ge=1, le=3600, description="Seconds that an idle HTTP connection stays open."
+    keep_alive_s: float = Field(
+        default=65, gt=0, le=3600, description="Seconds that an idle HTTP connection stays open."
     )
+    connections_max: int = Field(
+        default=8192,
+        ge=1,
+        le=1_000_000,
+        description="Connections of clients at a time; beyond, 429 and closed.",
+    )
+    head_bytes_max: int = Field(
+        default=65_536,
+        ge=4096,
+        le=1024 * 1024,
+        description="Bytes that a request's head may have; beyond, 431.",
+    )
+    head_s_max: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Seconds that a request's head may take, from the connection's begin or its first byte.",
+    )
+    send_s_max: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="Seconds that a client may leave an answer or a stream's events unread before it is cut off.",
+    )
+    place_latency_target_s: float = Field(
+        default=0.25,
+        gt=0,
+        le=60,
+        description="Seconds that a placement may take on average before fewer are let in at a time.",
+    )
+    place_under_way_min: int = Field(
+        default=64, ge=1, description="Placements that may always be under way at once."
+    )
+    place_under_way_max: int = Field(
+        default=1024, ge=1, description="Placements that may be under way at once at most; beyond, 429."
+    )
+
+    def client_limits(self) -> Limits:
+        """What one client may take."""
+        return Limits(
+            connections_max=self.connections_max,
+            head_bytes_max=self.head_bytes_max,
+            head_s_max=self.head_s_max,
+            body_idle_s_max=self.body_idle_s_max,
+            send_s_max=self.send_s_max,
+            keep_alive_s=self.keep_alive_s,
+        )

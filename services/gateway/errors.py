@@ -112,6 +112,13 @@ _CATALOGUE = (
     ("ORDER_STATE_WRONG", 409, "Wrong state", "The order's state does not allow it; see `metadata.state`."),
     ("PARCEL_STATE_WRONG", 409, "Wrong state", "The parcel's state does not allow it; see `metadata.state`."),
     ("HOLD_STATE_WRONG", 409, "Wrong state", "The hold's state does not allow it; see `metadata.state`."),
+    (
+        "SOLD_OUT",
+        409,
+        "Sold out",
+        "Nothing is left of the SKU in `metadata.sku` for the destination. Stored: once there is stock again, order "
+        "with a new `Idempotency-Key`.",
+    ),
     ("STOCK_INSUFFICIENT", 409, "Stock insufficient", "Stock would fall below what is reserved."),
     (
         "STOCK_OWNER_MISMATCH",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import uvicorn
 from litestar.types import ASGIApp
 
+from services.gateway.connections import BoundedConfig, Limits, allow_open_files, sweep
+
 LAST_REQUESTS_S = 0.2
 
 
@@ -28,13 +30,14 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves on a socket that listens already; `stop` lets the requests at work finish."""
 
-    def __init__(self, app: ASGIApp, *, keep_alive_s: int, drain_grace_s: float) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, *, drain_grace_s: float) -> None:
         self._done = asyncio.Event()
+        self._limits = limits
         self._server = _Server(
-            uvicorn.Config(
+            BoundedConfig(
                 app,
+                limits,
                 loop="none",
-                http="httptools",
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -42,16 +45,21 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=keep_alive_s,
                 timeout_graceful_shutdown=max(1, int(drain_grace_s)),
             )
         )
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until `stop`."""
+        allow_open_files(self._limits.connections_max)
+        sweeping = asyncio.create_task(
+            sweep(self._server.server_state.connections, self._limits), name="connections"
+        )
         try:
             await self._server.serve(sockets=[listener])
         finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
             self._done.set()
 
     async def stop(self, grace_s: float = 0.0) -> None:

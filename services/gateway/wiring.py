@@ -7,6 +7,7 @@ import msgspec
 
 from services.chassis.envelope import Event
 from services.chassis.snapshot_reader import SnapshotReader
+from services.gateway.admission import Admission
 from services.gateway.app import Edge
 from services.gateway.auth import KeyRing
 from services.gateway.clients import Clients
@@ -29,6 +30,7 @@ from services.gateway.routes.products import ProductRoutes
 from services.gateway.routes.route import Route
 from services.gateway.routes.stock import StockRoutes
 from services.gateway.routes.warehouses import Warehouses
+from services.gateway.sold_out import SoldOut
 
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
 AVAILABILITY_TOPIC = "sampan.warehouse.availability.v1"
@@ -59,6 +61,11 @@ class Gateway:
             calls_max=settings.place_calls_max,
             place_s_max=settings.rpc_deadline_s,
         )
+        self.admission = Admission(
+            under_way_min=settings.place_under_way_min,
+            under_way_max=settings.place_under_way_max,
+            target_s=settings.place_latency_target_s,
+        )
         self.products = Products(
             bytes_max=settings.products_bytes_max,
             miss_ttl_s=settings.product_miss_ttl_s,
@@ -67,6 +74,11 @@ class Gateway:
         self.pages = ProductPages(bytes_max=settings.product_pages_bytes_max)
         self.warehouses = WarehouseModel()
         self.availability = AvailabilityModel(self.warehouses)
+        self.sold_out = SoldOut(
+            self.availability,
+            lambda request: clients.call(clients.stock.BatchGetAvailability, request),
+            ttl_s=settings.sold_out_ttl_s,
+        )
         self.feed = OrderFeed(subscriptions_max=settings.streams_max)
         self.snapshots = SnapshotReader(
             topics=(WAREHOUSES_TOPIC, PRODUCTS_TOPIC, AVAILABILITY_TOPIC),
@@ -90,7 +102,7 @@ class Gateway:
             *AvailabilityRoutes(
                 clients, settings, self.availability, self.snapshots.caught_up.is_set
             ).routes(),
-            *Orders(clients, settings, self.collector, self.feed).routes(),
+            *Orders(clients, settings, self.collector, self.feed, self.sold_out, self.admission).routes(),
             *OrderEvents(clients, settings, self.feed).routes(),
             *Imports(clients, settings).routes(),
             *Warehouses(clients, settings).routes(),
@@ -109,6 +121,7 @@ class Gateway:
     async def close(self) -> None:
         """Carries the last orders over and closes the channels."""
         await self.collector.close()
+        await self.sold_out.close()
         await self.clients.close()
 
     def apply_snapshots(self, events: Sequence[Event]) -> None:

@@ -9,7 +9,7 @@ DomainError (chassis)
 ├── NotFound
 │   └── OrderNotFound
 ├── FailedPrecondition
-│   ├── SkuUnknown, PriceMissing, MerchantsMixed, TotalChanged, TotalTooLarge    stored under the request id
+│   ├── SkuUnknown, PriceMissing, MerchantsMixed, TotalChanged, TotalTooLarge, SoldOut    stored under the request id
 │   ├── RequestIdReused, OrderStateWrong, PaymentDeclined
 │   └── PaymentMoveIllegal, ParcelUnknown    never answered: they mark an event or notification as poison
 ├── Aborted
@@ -99,6 +99,18 @@ class PriceMissing(FailedPrecondition):
             "PRICE_MISSING",
             f"the SKU has no price in {currency_code}",
             metadata={"sku": sku, "currency_code": currency_code},
+            field=f"lines[{line_index}].sku",
+        )
+
+
+class SoldOut(FailedPrecondition):
+    """Nothing of a line's SKU can be promised at the destination."""
+
+    def __init__(self, line_index: int, sku: str) -> None:
+        super().__init__(
+            "SOLD_OUT",
+            "nothing of the SKU is left for the destination",
+            metadata={"sku": sku},
             field=f"lines[{line_index}].sku",
         )
 

@@ -71,6 +71,11 @@ def placement_of(request: pb.PlaceOrderRequest) -> Placement:
     if traceparent is not None:
         request.ClearField("traceparent")
         traceparent = traceparent if trace.parse(traceparent) else None
+    sold_out_line = request.sold_out_line
+    if sold_out_line:
+        request.ClearField("sold_out_line")
+        if not 0 < sold_out_line <= len(request.lines):
+            raise FieldInvalid("sold_out_line", "the number of a line")
     terms = _TERMS.get(request.payment_terms)
     if terms is None:
         raise FieldRequired("payment_terms")
@@ -89,6 +94,7 @@ def placement_of(request: pb.PlaceOrderRequest) -> Placement:
         window.seconds,
         _expected_total(request.expected_total) if request.HasField("expected_total") else None,
         traceparent,
+        sold_out_line,
     )
 
 

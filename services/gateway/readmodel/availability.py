@@ -45,6 +45,17 @@ class AvailabilityModel:
                     levels.append(level.available)
             of_tenant[sku] = tuple(levels)
 
+    def looks_empty(self, tenant_id: str, sku: str, region_code: str) -> bool:
+        """Whether the last snapshot of the SKU has nothing that can go to the country. False where none is known."""
+        levels = self._by_tenant.get(tenant_id, {}).get(sku)
+        if levels is None:
+            return False
+        for position in range(1, len(levels), 2):
+            place = self._warehouses.places[levels[position]]
+            if place is None or (not place.disabled and region_code in place.transit):
+                return False
+        return True
+
     def get(self, tenant_id: str, sku: str, region_code: str = "") -> Availability:
         """What can be promised now; with a destination only by warehouses that serve it, in the order of their ids.
 

@@ -69,6 +69,9 @@ class Products:
         self._unknown_until: OrderedDict[Key, float] = OrderedDict()
         self._waiting: dict[Key, asyncio.Future[Entry | None]] = {}
         self._asked: dict[Key, asyncio.Future[Entry | None]] = {}
+        # The newest that arrived while the catalog was being asked, None for a removal: its answer may be older,
+        # and what arrived may have been dropped again for want of room.
+        self._arrived: dict[Key, Entry | None] = {}
         self._calls: set[asyncio.Task[None]] = set()
         _BYTES.set_function(lambda: self._bytes)
         _ENTRIES.set_function(lambda: len(self._entries))
@@ -78,7 +81,7 @@ class Products:
         for event in events:
             tenant_id, _, product_id = event.key.partition("/")
             if not event.payload:
-                self._drop((tenant_id, product_id))
+                self._remove((tenant_id, product_id))
                 continue
             snapshot = snapshot_of(event, events_pb2.ProductSnapshot, _key_of)
             if snapshot is None:
@@ -96,6 +99,10 @@ class Products:
     def put(self, tenant_id: str, product_id: str, entry: Entry) -> None:
         """Keeps a product unless a newer version of it is there."""
         key = (tenant_id, product_id)
+        if key in self._asked or key in self._waiting:
+            arrived = self._arrived.get(key)
+            if arrived is None or arrived.version < entry.version:
+                self._arrived[key] = entry
         held = self._entries.get(key)
         if held is not None:
             if held.version > entry.version:
@@ -180,6 +187,7 @@ class Products:
         finally:
             for key, future in futures.items():
                 self._asked.pop(key, None)
+                self._arrived.pop(key, None)
                 _fail_all({key: future}, Internal("INTERNAL", "the lookup failed unexpectedly"))
 
     def _settle(
@@ -187,6 +195,11 @@ class Products:
     ) -> None:
         if future.done():
             return
+        if key in self._arrived:
+            arrived = self._arrived[key]
+            if arrived is None or arrived.version >= result.product.version:
+                future.set_result(arrived)
+                return
         if result.HasField("product"):
             entry = entry_of(result.product)
             self.put(*key, entry)
@@ -204,7 +217,9 @@ class Products:
         while len(self._unknown_until) > UNKNOWN_IDS_MAX:
             self._unknown_until.popitem(last=False)
 
-    def _drop(self, key: Key) -> None:
+    def _remove(self, key: Key) -> None:
+        if key in self._asked or key in self._waiting:
+            self._arrived[key] = None
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._bytes -= _size(key, entry)

@@ -44,7 +44,7 @@ class Imports(Resource):
 
     async def _run(self, call: Call, merchant_id: str, decoder: RowDecoder) -> Reply:
         settings = self.settings
-        pieces = call.pieces(bytes_max=settings.import_bytes_max, idle_s_max=settings.body_idle_s_max)
+        pieces = call.pieces(bytes_max=settings.import_bytes_max)
         work = ProductImport(
             self.clients.products.ImportProducts,
             tenant_id=call.tenant_id,

@@ -7,10 +7,11 @@ import msgspec
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import log, trace
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, ResourceExhausted
 from services.chassis.rpc import times
 from services.chassis.rpc.status import error_of
 from services.gateway import params
+from services.gateway.admission import Admission
 from services.gateway.call import Call, Reply
 from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
@@ -29,6 +30,7 @@ from services.gateway.schemas.orders import (
     Quote,
     QuoteCart,
 )
+from services.gateway.sold_out import SoldOut
 from services.gateway.translate.orders import (
     STATE,
     order_of,
@@ -53,11 +55,19 @@ class Orders(Resource):
     _pay_decoder = msgspec.json.Decoder(PayOrder)
 
     def __init__(
-        self, clients: Clients, settings: GatewaySettings, collector: PlacementCollector, feed: OrderFeed
+        self,
+        clients: Clients,
+        settings: GatewaySettings,
+        collector: PlacementCollector,
+        feed: OrderFeed,
+        sold_out: SoldOut,
+        admission: Admission,
     ) -> None:
         super().__init__(clients, settings)
         self._collector = collector
         self._feed = feed
+        self._sold_out = sold_out
+        self._admission = admission
 
     async def place(self, call: Call) -> Reply:
         """POST /v1/orders"""
@@ -67,7 +77,17 @@ class Orders(Resource):
         request = place_proto(
             asked, tenant_id=call.tenant_id, request_id=request_id, traceparent=call.traceparent
         )
-        result = await self._collector.place(request)
+        sold_out_line = self._sold_out.line_number(call.tenant_id, asked.ship_to.region_code, asked.lines)
+        if sold_out_line:
+            request.sold_out_line = sold_out_line
+        entered_s = self._admission.enter()
+        try:
+            result = await self._collector.place(request)
+        except ResourceExhausted as error:
+            self._admission.pause(error.retry_after_s or 0.0)
+            raise
+        finally:
+            self._admission.leave(entered_s)
         if result.HasField("error"):
             raise error_of(result.error)
         order = result.order
@@ -203,7 +223,8 @@ class Orders(Resource):
                 "Place an order",
                 "Answers the order as it was placed (state `pending`); a repetition with the same Idempotency-Key "
                 "gives the same bytes again, with `Idempotency-Replayed: true`. With `Prefer: wait=N` the answer "
-                "is the order as it stands once it is decided, or after N seconds.",
+                "is the order as it stands once it is decided, or after N seconds. An order for a SKU of which nothing "
+                "is left for its country may be refused at once as `SOLD_OUT`, or taken and then `rejected`.",
                 body=PlaceOrder,
                 body_example=examples.ORDER,
                 status=201,
@@ -216,7 +237,8 @@ class Orders(Resource):
                 },
                 idempotency_key="required",
                 prefer_wait=True,
-                reasons=(*cart, "REGION_UNKNOWN", "TOTAL_CHANGED", "REQUEST_ID_REUSED"),
+                is_open=self._admission.is_open,
+                reasons=(*cart, "REGION_UNKNOWN", "TOTAL_CHANGED", "SOLD_OUT", "REQUEST_ID_REUSED"),
             ),
             Route(
                 "GET",

@@ -26,18 +26,14 @@ class Resource:
         media_type = call.media_type()
         if media_type != b"application/json":
             raise Problem("MEDIA_TYPE_UNSUPPORTED", "the body must be application/json")
-        body = await call.body(
-            bytes_max=self.settings.body_bytes_max, idle_s_max=self.settings.body_idle_s_max
-        )
+        body = await call.body(bytes_max=self.settings.body_bytes_max)
         if not body:
             raise Problem("BODY_REQUIRED", "the route needs a JSON body")
         return decode_json(decoder, body)
 
     async def read_optional(self, call: Call, decoder: msgspec.json.Decoder[T], absent: T) -> T:
         """The JSON body as its struct, `absent` where there is none."""
-        body = await call.body(
-            bytes_max=self.settings.body_bytes_max, idle_s_max=self.settings.body_idle_s_max
-        )
+        body = await call.body(bytes_max=self.settings.body_bytes_max)
         if not body:
             return absent
         if call.media_type() != b"application/json":

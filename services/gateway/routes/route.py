@@ -31,6 +31,7 @@ class Route:
 
     `role` None means that no key is needed. `references` are NOT_FOUND reasons about something that the body
     names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
+    `is_open` False turns a request away as overload before anything of it but its head is read.
     `reasons` are the refusals worth documenting beside those that every route has.
     """
 
@@ -57,6 +58,7 @@ class Route:
     prefer_wait: bool = False
     references: frozenset[str] = frozenset()
     keep_wrapper: bool = False
+    is_open: Callable[[], bool] | None = None
     reasons: tuple[str, ...] = ()
 
     @property

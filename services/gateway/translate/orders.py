@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.type.postal_address_pb2 import PostalAddress
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.gateway.errors import at_pointer
 from services.gateway.schemas.orders import (
     Address,
     LineRequest,
@@ -43,7 +44,10 @@ def place_proto(
     if asked.payment_window_s is not None:
         optional["payment_window"] = Duration(seconds=asked.payment_window_s)
     if asked.expected_total is not None:
-        optional["expected_total"] = money_proto(asked.expected_total, "/expected_total")
+        total = money_proto(asked.expected_total, "/expected_total")
+        if total.units < 0 or total.nanos < 0:
+            raise at_pointer("FIELD_INVALID", "/expected_total/amount", "a total is not negative")
+        optional["expected_total"] = total
     return pb.PlaceOrderRequest(
         tenant_id=tenant_id,
         request_id=request_id,

@@ -19,7 +19,7 @@ from services.orders.domain.order import Order, OrderView
 from services.orders.domain.placement import Cart, PaymentTerms, Placement
 from services.orders.domain.pricing import Offer, PricedCart
 from services.orders.domain.states import OrderState
-from services.orders.errors import RequestIdReused
+from services.orders.errors import RequestIdReused, SoldOut
 from services.orders.store import offers as offer_store
 from services.orders.store import placing as store
 
@@ -126,6 +126,10 @@ def _decide(
     try:
         priced = pricing.price(cart, offers)
         pricing.check_expected(priced, placement.expected_total)
+        if placement.sold_out_line:
+            # Stored like every refusal: an earlier attempt that is still on its way finds it and cannot contradict.
+            line_index = placement.sold_out_line - 1
+            raise SoldOut(line_index, cart.lines[line_index][0])
     except DomainError as refusal:
         return _Decided(placement, wire.refused_result(refusal), refusal.reason)
     later = placement.payment_terms is PaymentTerms.PAY_LATER

@@ -65,7 +65,10 @@ class Cart:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One order asked for. `digest` stands for the whole content, `payment_window_s` is 0 for the default."""
+    """One order asked for. `digest` stands for the whole content, `payment_window_s` is 0 for the default.
+
+    `sold_out_line` is the number, from 1, of a line that the caller knows to be sold out; 0 for none.
+    """
 
     request_id: str
     digest: bytes
@@ -76,6 +79,7 @@ class Placement:
     payment_window_s: int
     expected_total: tuple[int, str] | None
     traceparent: str | None
+    sold_out_line: int = 0
 
     @property
     def key(self) -> tuple[str, str]:

@@ -101,7 +101,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
     gateway = Gateway(settings)
     gateway.snapshots.caught_up.set()
     gateway.tail.caught_up.set()
-    http = HttpServer(gateway.app, keep_alive_s=5, drain_grace_s=5)
+    http = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=5)
     listener = listen(settings, "port")
     serving = asyncio.create_task(http.run(listener))
     port = listener.getsockname()[1]

@@ -66,16 +66,16 @@ def keys() -> KeyRing:
 
 
 def test_the_key_decides_tenant_and_role() -> None:
-    shop = keys().caller([(b"x-api-key", b"storefront-key-01")])
+    shop = keys().caller({b"x-api-key": b"storefront-key-01"})
     assert (shop.tenant_id, shop.may("storefront"), shop.may("operator")) == ("a", True, False)
-    operator = keys().caller([(b"authorization", b"bearer  operator-key-0001")])
+    operator = keys().caller({b"authorization": b"bearer  operator-key-0001"})
     assert (operator.tenant_id, operator.may("storefront"), operator.may("operator")) == ("b", True, True)
 
 
 @pytest.mark.parametrize("key", [b"", b"storefront-key-0", b"storefront-key-012", b"\xff" * 40])
 def test_any_other_key_is_refused(key: bytes) -> None:
     with pytest.raises(Problem) as caught:
-        keys().caller([(b"x-api-key", key)])
+        keys().caller({b"x-api-key": key})
     assert caught.value.status == 401
 
 

@@ -115,7 +115,7 @@ def test_every_field_of_an_order_is_shown() -> None:
     shown = set(Order.__struct_fields__)
     assert {field.name for field in order_pb.Order.DESCRIPTOR.fields} == shown
     placed = {field.name for field in order_pb.PlaceOrderRequest.DESCRIPTOR.fields}
-    own = {"tenant_id", "request_id", "traceparent", "payment_window"}
+    own = {"tenant_id", "request_id", "traceparent", "payment_window", "sold_out_line"}
     assert placed - own == set(PlaceOrder.__struct_fields__) - {"payment_window_s"}
 
 

@@ -1,0 +1,297 @@
+"""The connections of clients: uvicorn's HTTP/1.1 protocol with bounds on what a client may cost while it does nothing.
+
+Every bound is looked after by one sweep over all connections, so that a request pays for no timer of its own:
+
+- a head that is not complete in time, or larger than its bound, ends the connection (408, 431);
+- a body that keeps us waiting is reported to its route, which answers 408;
+- an answer that the client does not read, an event stream's too, ends the connection without a word;
+- a connection between two requests is closed when it was idle for long enough;
+- a peer that is gone without saying so is found by TCP's own probes;
+- connections beyond the bound are told 429 and closed.
+
+A complete answer is written in one piece: `Cycle.reply`. Through ASGI's two messages it was two system calls and
+several checks per header, a tenth of what a placement cost.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from prometheus_client import Counter, Gauge
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from services.chassis import metrics
+from services.gateway.errors import PROBLEM_MEDIA_TYPE, Problem, problem_json
+
+SWEEP_S_MAX = 1.0
+SWEEP_S_MIN = 0.05
+SWEEPS_PER_BOUND = 4
+BODY_BYTES_PER_S_MIN = 1024
+PROBE_AFTER_S = 30
+PROBE_EVERY_S = 10
+PROBES_MAX = 3
+FILES_BESIDE = 256
+CYCLE = "sampan.cycle"
+STALLED = "sampan.stalled"
+"""The type of the message that `receive` gives when the body keeps us waiting for too long."""
+
+_OPEN = Gauge("sampan_gateway_connections", "Open connections of clients.")
+_ENDED = metrics.Kept(
+    Counter("sampan_gateway_connections_ended_total", "Connections that we ended, by cause.", ["cause"])
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take."""
+
+    connections_max: int
+    head_bytes_max: int
+    head_s_max: float
+    body_idle_s_max: float
+    send_s_max: float
+    keep_alive_s: float
+
+    @property
+    def sweep_s(self) -> float:
+        """The time between two looks at all connections."""
+        least_s = min(self.head_s_max, self.body_idle_s_max, self.send_s_max, self.keep_alive_s)
+        return min(SWEEP_S_MAX, max(SWEEP_S_MIN, least_s / SWEEPS_PER_BOUND))
+
+
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's settings and ours; every connection sees them."""
+
+    def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(app, http=Connection, **options)
+        self.limits = limits
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    waiting_since_s = 0.0
+    """When the route began to wait for more of the body; 0 while it does not."""
+    waited_s = 0.0
+    received_bytes = 0
+    is_stalled = False
+
+    async def reply(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Sends a complete answer; the headers have a Content-Length."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        pieces = [STATUS_LINE[status]]
+        count = 2
+        for name, value in (*self.default_headers, *headers):
+            pieces += (name, b": ", value, b"\r\n")
+            count += 1
+            if name == b"connection" and value == b"close":
+                self.keep_alive = False
+        if not self.keep_alive:
+            pieces.append(b"connection: close\r\n")
+            count += 1
+        pieces.append(b"\r\n")
+        head = b"".join(pieces)
+        if head.count(b"\n") != count:
+            raise RuntimeError("a header's value holds a line break")
+        self.response_started = True
+        self.transport.write(head + body if body and self.scope["method"] != "HEAD" else head)
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    async def receive(self) -> Any:
+        """The next piece of the body, or the client's leaving, or `STALLED`."""
+        if self.message_event.is_set() or not self.more_body:
+            message = await super().receive()
+        else:
+            loop = asyncio.get_running_loop()
+            begun_s = self.waiting_since_s = loop.time()
+            message = await super().receive()
+            self.waiting_since_s = 0.0
+            self.waited_s += loop.time() - begun_s
+        if message["type"] == "http.request":
+            self.received_bytes += len(message["body"])
+            if self.is_stalled and not message["body"] and message["more_body"]:
+                return {"type": STALLED}
+        return message
+
+    def look(self, now_s: float, idle_s_max: float) -> None:
+        """Wakes the route if the body has kept it waiting for too long in all."""
+        if not self.waiting_since_s or not self.more_body:
+            return
+        waited_s = self.waited_s + now_s - self.waiting_since_s
+        if waited_s > idle_s_max + self.received_bytes / BODY_BYTES_PER_S_MIN:
+            self.is_stalled = True
+            self.message_event.set()
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    config: BoundedConfig
+    # Since when a head is awaited, None while a request is at work; and since when the client has not read.
+    _head_since_s: float | None = None
+    _idle_since_s: float | None = None
+    _unread_since_s: float | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by the loop."""
+        super().connection_made(transport)
+        self._head_since_s = self.loop.time()
+        if len(self.connections) > self.config.limits.connections_max:
+            self._end("too many", Problem("OVERLOADED", "too many connections", retry_after_s=1))
+            return
+        probe_peer(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_since_s is not None and self._head_bytes > self.config.limits.head_bytes_max:
+            self._end("head too large", Problem("HEADERS_TOO_LARGE", "the request's head is too large"))
+
+    def on_message_begin(self) -> None:
+        """Called by the parser: a head begins."""
+        self._head_since_s = self.loop.time()
+        self._idle_since_s = None
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser: the request begins. As uvicorn does, without what we do not serve."""
+        self._head_since_s = None
+        parser, scope = self.parser, self.scope
+        http_version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if http_version != "1.1":
+            scope["http_version"] = http_version
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["raw_path"] = url.path
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=http_version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope[CYCLE] = cycle  # type: ignore[literal-required]
+        if _is_at_work(before):
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+        else:
+            self._start_asgi_task(cycle, self.app)
+
+    def on_response_complete(self) -> None:
+        """Called by the cycle: the next request may begin."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._head_since_s is None:
+            self._idle_since_s = self.loop.time()
+
+    def look(self, now_s: float) -> None:
+        """Called by the sweep: ends what has lasted too long."""
+        limits = self.config.limits
+        if self.transport.get_write_buffer_size() == 0:
+            self._unread_since_s = None
+        elif self._unread_since_s is None:
+            self._unread_since_s = now_s
+        elif now_s - self._unread_since_s > limits.send_s_max:
+            _ENDED["answer not read"].inc()
+            self.transport.abort()
+            return
+        if self.transport.is_closing():
+            return
+        if self._idle_since_s is not None:
+            if now_s - self._idle_since_s > limits.keep_alive_s:
+                _ENDED["idle"].inc()
+                self.transport.close()
+        elif self._head_since_s is not None:
+            if now_s - self._head_since_s > limits.head_s_max:
+                self._end("head too slow", Problem("BODY_TIMEOUT", "the request's head is too slow"))
+        else:
+            cast(Cycle, self.cycle).look(now_s, limits.body_idle_s_max)
+
+    def _end(self, cause: str, problem: Problem) -> None:
+        """Refuses outside of any request, and closes; in the midst of another answer it only closes."""
+        _ENDED[cause].inc()
+        if _is_at_work(self.cycle):
+            self.transport.abort()
+            return
+        self.transport.write(_last_words(problem))
+        self.transport.close()
+
+
+def _is_at_work(cycle: RequestResponseCycle | None) -> bool:
+    """Whether there is a request without its complete answer; a new connection has none."""
+    return cycle is not None and not cycle.response_complete
+
+
+def probe_peer(peer: socket.socket | None) -> None:
+    """Lets TCP find out when the other side is gone without a word."""
+    if peer is None or peer.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY_S)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES_MAX)
+
+
+async def sweep(connections: set[Any], limits: Limits) -> None:
+    """Looks at every connection again and again, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(limits.sweep_s)
+        now_s = loop.time()
+        found: Sequence[Connection] = tuple(connections)
+        _OPEN.set(len(found))
+        for connection in found:
+            connection.look(now_s)
+
+
+def allow_open_files(connections_max: int) -> None:
+    """Raises the soft limit on open files to what so many connections need, as far as the hard one lets it."""
+    wanted = connections_max + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _last_words(problem: Problem) -> bytes:
+    body = problem_json(problem, "0" * 32)
+    retry = b"retry-after: 1\r\n" if problem.retry_after_s else b""
+    return (
+        STATUS_LINE[problem.status]
+        + b"content-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
+        % (PROBLEM_MEDIA_TYPE.encode(), len(body), retry)
+        + body
+    )
