@@ -6,12 +6,14 @@
 
 An idle batcher waits at most `delay_ms_max` for company (0: only for callers of the same turn of the event
 loop). What arrives while `in_flight_max` flushes run joins the next one, which starts as soon as one ends:
-batches grow with the load by themselves. The queue is bounded; beyond it callers are refused at once.
+batches grow with the load by themselves. The queue is bounded in items and, by `wait_s_max`, in time: while its
+oldest item has waited for longer, or beyond `queue_items_max`, callers are refused at once.
 """
 
 import asyncio
 import contextvars
 import functools
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
@@ -36,7 +38,7 @@ _FLUSH_S = metrics.Kept(
 )
 _QUEUED = metrics.Kept(Gauge("sampan_batcher_queued_items", "Items that wait for a flush.", ["batcher"]))
 _REFUSED = metrics.Kept(
-    Counter("sampan_batcher_refused_items_total", "Items refused: queue full.", ["batcher"])
+    Counter("sampan_batcher_refused_items_total", "Items refused: queue full or slow.", ["batcher"])
 )
 
 
@@ -52,10 +54,13 @@ def _shutting_down() -> Unavailable:
 class _Call(Generic[R]):
     """One caller's items and the future that gets all their results."""
 
-    __slots__ = ("error", "future", "left", "results")
+    __slots__ = ("error", "future", "left", "queued_at_s", "results")
 
-    def __init__(self, count: int, future: "asyncio.Future[list[R | DomainError]]") -> None:
+    def __init__(
+        self, count: int, future: "asyncio.Future[list[R | DomainError]]", queued_at_s: float
+    ) -> None:
         self.left = count
+        self.queued_at_s = queued_at_s
         self.results: list[R | DomainError | None] = [None] * count
         self.error: BaseException | None = None
         self.future = future
@@ -87,6 +92,7 @@ class MicroBatcher(Generic[Q, R]):
         queue_items_max: int,
         size_of: Callable[[Q], int],
         in_flight_max: int = 1,
+        wait_s_max: float = math.inf,
     ) -> None:
         if min(items_max, size_max, queue_items_max, in_flight_max) < 1 or delay_ms_max < 0:
             raise ValueError(f"batcher {name}: bounds must be at least 1, the delay at least 0")
@@ -98,6 +104,7 @@ class MicroBatcher(Generic[Q, R]):
         self._queue_items_max = queue_items_max
         self._size_of = size_of
         self._in_flight_max = in_flight_max
+        self._wait_s_max = wait_s_max
         self._queue: deque[_Entry[Q, R]] = deque()
         # Live items and their size: entries of a cancelled call stay in the deque until their turn, but do not count.
         self._queued = 0
@@ -137,15 +144,13 @@ class MicroBatcher(Generic[Q, R]):
     async def _enqueue(self, items: Sequence[Q]) -> list[R | DomainError]:
         if self._closed:
             raise _shutting_down()
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
         if self._queued + len(items) > self._queue_items_max:
-            _REFUSED[self._name].inc(len(items))
-            raise ResourceExhausted(
-                "OVERLOADED",
-                "too many requests are waiting",
-                metadata={"cause": "QUEUE_FULL", "queue": self._name},
-                retry_after_s=RETRY_AFTER_S,
-            )
-        call: _Call[R] = _Call(len(items), asyncio.get_running_loop().create_future())
+            raise self._overloaded("QUEUE_FULL", len(items))
+        if self._queue and now_s - self._queue[0][2].queued_at_s > self._wait_s_max:
+            raise self._overloaded("QUEUE_SLOW", len(items))
+        call: _Call[R] = _Call(len(items), loop.create_future(), now_s)
         sizes = [self._size_of(item) for item in items]
         self._queue.extend(
             (item, size, call, index) for index, (item, size) in enumerate(zip(items, sizes, strict=True))
@@ -158,6 +163,15 @@ class MicroBatcher(Generic[Q, R]):
         except asyncio.CancelledError:
             self._withdraw(call)
             raise
+
+    def _overloaded(self, cause: str, items: int) -> ResourceExhausted:
+        _REFUSED[self._name].inc(items)
+        return ResourceExhausted(
+            "OVERLOADED",
+            "too many requests are waiting",
+            metadata={"cause": cause, "queue": self._name},
+            retry_after_s=RETRY_AFTER_S,
+        )
 
     def _withdraw(self, call: _Call[R]) -> None:
         """Takes the call's items that are still queued out of account; `_take` passes over them."""

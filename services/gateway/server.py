@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from litestar.types import ASGIApp
@@ -49,12 +50,15 @@ class HttpServer:
             )
         )
 
+    @property
+    def connections(self) -> set[Any]:
+        """Those that are open."""
+        return self._server.server_state.connections
+
     async def run(self, listener: socket.socket) -> None:
         """Serves until `stop`."""
         allow_open_files(self._limits.connections_max)
-        sweeping = asyncio.create_task(
-            sweep(self._server.server_state.connections, self._limits), name="connections"
-        )
+        sweeping = asyncio.create_task(sweep(self.connections, self._limits), name="connections")
         try:
             await self._server.serve(sockets=[listener])
         finally:

@@ -95,13 +95,10 @@ class SoldOut:
         return age_s < self._ttl_s
 
     def _ask_about(self, destination: Destination, sku: str) -> None:
-        if self._waiting_count >= WAITING_SKUS_MAX:
-            return
-        skus = self._waiting.setdefault(destination, {})
-        if sku in skus:
-            return
-        skus[sku] = None
-        self._waiting_count += 1
+        skus = self._waiting.get(destination, {})
+        if sku not in skus and self._waiting_count < WAITING_SKUS_MAX:
+            self._waiting.setdefault(destination, skus)[sku] = None
+            self._waiting_count += 1
         if self._asking is None and self._now_s() >= self._pause_until_s:
             self._asking = asyncio.create_task(self._work_off(), name="sold out")
             self._asking.add_done_callback(self._on_asked)

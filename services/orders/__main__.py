@@ -13,6 +13,7 @@ from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
 from services.orders import events, published, rpc, workers
+from services.orders.commands.backlog import SAMPLE_PERIOD_S, Backlog
 from services.orders.commands.desk import Desk
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.commands.placing import PlacementPolicy, place_orders
@@ -72,11 +73,17 @@ async def serve(settings: OrdersSettings) -> None:
             queue_items_max=settings.place_queue_items_max,
             size_of=lambda wanted: len(wanted.cart.lines),
             in_flight_max=settings.place_in_flight_max,
+            wait_s_max=settings.place_wait_s_max,
         )
         runtime.on_close("placements", placer.close)
 
+        backlog = Backlog(desk, age_s_max=settings.undecided_age_s_max, ignored=settings.undecided_ignored)
+        watching = workers.repeat("backlog", backlog.sample, pause_s=SAMPLE_PERIOD_S, full=1)
+        runtime.spawn(watching, "backlog")
+
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
-        pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(desk, placer, payments), server)
+        service = rpc.OrderService(desk, placer, payments, backlog)
+        pb_grpc.add_OrderServiceServicer_to_server(service, server)
         await runtime.serve(server, services=rpc.SERVICES)
 
 

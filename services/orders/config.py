@@ -36,6 +36,24 @@ class OrdersSettings(DatabaseServiceSettings):
         le=1_000_000,
         description="Placements waiting at most; more are refused as overload.",
     )
+    place_wait_s_max: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="Seconds that the oldest waiting placement may have waited before more are refused as overload.",
+    )
+    undecided_age_s_max: float = Field(
+        default=5.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that a placed order may wait for the warehouse before more are refused as overload.",
+    )
+    undecided_ignored: int = Field(
+        default=100,
+        ge=0,
+        le=100_000,
+        description="The oldest undecided orders left out of that age: those that are stuck for a reason of their own.",
+    )
     place_in_flight_max: int = Field(
         default=2, ge=1, le=16, description="Transactions of placements under way at once."
     )

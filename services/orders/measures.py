@@ -40,6 +40,13 @@ OLDEST_WAITING_S = metrics.Kept(
     ),
     children_max=16,
 )
+UNDECIDED_AGE_S = Gauge(
+    "sampan_orders_undecided_age_seconds",
+    "Age of the oldest undecided order, without those that are left out as stuck.",
+)
+HELD_BACK = Counter(
+    "sampan_orders_held_back_total", "Placements refused because placed orders waited too long."
+)
 TIMERS_OVERDUE = metrics.Kept(
     Gauge("sampan_orders_timers_overdue", "Timers that were due a while ago and are still there.", ["kind"]),
     children_max=8,

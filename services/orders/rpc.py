@@ -12,6 +12,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.errors import DomainError
 from services.chassis.rpc.status import status_of
 from services.orders import measures, wire
+from services.orders.commands.backlog import Backlog
 from services.orders.commands.cancelling import Cancellation, cancel_order
 from services.orders.commands.desk import Desk
 from services.orders.commands.paying import PaymentAsked, PaymentPolicy, pay_order
@@ -41,10 +42,11 @@ Reply = TypeVar("Reply", bound=Message)
 class OrderService(pb_grpc.OrderServiceServicer):
     """The calls of one process."""
 
-    def __init__(self, desk: Desk, placer: Placer, payments: PaymentPolicy) -> None:
+    def __init__(self, desk: Desk, placer: Placer, payments: PaymentPolicy, backlog: Backlog) -> None:
         self._desk = desk
         self._placer = placer
         self._payments = payments
+        self._backlog = backlog
 
     async def BatchPlaceOrders(
         self, request: pb.BatchPlaceOrdersRequest, context: Any
@@ -54,6 +56,7 @@ class OrderService(pb_grpc.OrderServiceServicer):
             raise FieldRequired("requests")
         if len(request.requests) > BATCH_MAX:
             raise TooManyItems("requests", BATCH_MAX)
+        self._backlog.check(len(request.requests))
         outcomes: list[Answer | DomainError | None] = []
         checked: list[Placement] = []
         for item in request.requests:

@@ -82,6 +82,7 @@ async def serve(settings: WarehouseSettings) -> None:
             queue_items_max=settings.hold_queue_items_max,
             size_of=holds_rpc.size_of,
             in_flight_max=settings.hold_in_flight_max,
+            wait_s_max=settings.hold_wait_s_max,
         )
         runtime.on_close("hold batcher", batcher.close)
         orders = Consumer(

@@ -28,6 +28,12 @@ class WarehouseSettings(DatabaseServiceSettings):
         le=1_000_000,
         description="Hold commands that may wait; more are refused as overload.",
     )
+    hold_wait_s_max: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="Seconds that the oldest waiting hold command may have waited before more are refused as overload.",
+    )
     hold_in_flight_max: int = Field(
         default=2,
         ge=1,

@@ -114,6 +114,31 @@ def test_an_order_beyond_stock_is_rejected_and_holds_nothing(shop: Shop) -> None
     assert (stock["on_hand"], stock["reserved"]) == (5, 0)
 
 
+def test_a_sold_out_sku_is_refused_at_once_until_it_is_back(shop: Shop) -> None:
+    sku = shop.new_sku(1)
+    body = order_body((sku, 1))
+    first = key()
+    bought = shop.place(body, headers=first)
+    assert bought["state"] == "awaiting_payment"
+    refused = key()
+
+    def is_refused() -> bool:
+        nonlocal refused
+        refused = key()
+        return shop.storefront.post("/v1/orders", json=body, headers=refused).status_code == 409
+
+    shop.eventually(is_refused)
+    answer = shop.storefront.post("/v1/orders", json=body, headers=refused)
+    assert (answer.json()["reason"], answer.json()["metadata"]) == ("SOLD_OUT", {"sku": sku})
+    # Whoever has an order keeps it, however often it asks.
+    assert shop.place(body, headers=first)["order_id"] == bought["order_id"]
+
+    shop.add_stock(sku, 1)
+    shop.eventually(lambda: shop.storefront.post("/v1/orders", json=body, headers=key()).status_code == 201)
+    again = shop.storefront.post("/v1/orders", json=body, headers=refused)
+    assert (again.status_code, again.json()["reason"]) == (409, "SOLD_OUT")
+
+
 def test_a_cancelled_order_gives_its_stock_back(shop: Shop) -> None:
     sku = shop.new_sku(5)
     order = shop.place(order_body((sku, 5)))

@@ -239,6 +239,13 @@ CROSS JOIN LATERAL (
     ORDER BY o.create_time LIMIT 1
 ) AS oldest;
 
+-- name: select_undecided_age
+-- The age in seconds of the oldest undecided order after the $1 oldest; no row where there are not so many.
+SELECT extract(epoch FROM clock_timestamp() - o.create_time)::float8 AS age_s
+FROM orders AS o
+WHERE o.state = 'PENDING' AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED')
+ORDER BY o.create_time OFFSET $1 LIMIT 1;
+
 -- name: select_order
 -- One order of a tenant, complete but for its lines and parcels.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,

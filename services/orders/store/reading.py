@@ -99,6 +99,12 @@ async def oldest_waiting(connection: Connection) -> dict[str, float]:
     return {row["state"]: row["age_s"] for row in rows}
 
 
+async def undecided_age_s(connection: Connection, ignored: int) -> float:
+    """The age of the oldest undecided order after the `ignored` oldest; 0 where there are not so many."""
+    age_s: float | None = await connection.fetchval(queries()["select_undecided_age"], ignored)
+    return age_s or 0.0
+
+
 async def _complete(connection: Connection, views: Sequence[OrderView]) -> None:
     by_id = {view.order.order_id: view for view in views}
     if not by_id:

@@ -61,6 +61,7 @@ class Catalog(
         super().__init__()
         self.products: dict[tuple[str, str], product_pb.Product] = {}
         self.chunks: list[product_pb.ImportProductsRequest] = []
+        self.gate: asyncio.Event | None = None
         self.import_delay_s = 0.0
 
     def add(
@@ -123,6 +124,8 @@ class Catalog(
                 reply.results.add(error=status_of(NotFound("PRODUCT_NOT_FOUND", "no such product")))
             else:
                 reply.results.add(product=found)
+        if self.gate is not None:
+            await self.gate.wait()
         return reply
 
     async def ListProducts(
@@ -186,6 +189,11 @@ class Orders(Backend, order_service_pb2_grpc.OrderServiceServicer):
             result.error.CopyFrom(status_of(refusal))
             return
         key = (asked.tenant_id, asked.request_id)
+        if asked.sold_out_line and key not in self.placed:
+            sku = asked.lines[asked.sold_out_line - 1].sku
+            refusal = FailedPrecondition("SOLD_OUT", "nothing is left", metadata={"sku": sku})
+            result.error.CopyFrom(status_of(refusal))
+            return
         if key in self.placed:
             result.order.ParseFromString(self.placed[key])
             result.replayed = True
@@ -250,7 +258,22 @@ class Warehouse(
     stock_service_pb2_grpc.StockServiceServicer,
     parcel_service_pb2_grpc.ParcelServiceServicer,
 ):
-    """Answers with what was asked."""
+    """Answers with what was asked; of `available` it has as many units as stand there, of the rest none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.available: dict[str, int] = {}
+
+    async def BatchGetAvailability(
+        self, request: stock_service_pb2.BatchGetAvailabilityRequest, context: Any
+    ) -> stock_service_pb2.BatchGetAvailabilityResponse:
+        await self.note(request)
+        return stock_service_pb2.BatchGetAvailabilityResponse(
+            availabilities=[
+                stock_service_pb2.Availability(sku=sku, available=self.available.get(sku, 0))
+                for sku in request.skus
+            ]
+        )
 
     async def CreateWarehouse(
         self, request: warehouse_service_pb2.CreateWarehouseRequest, context: Any

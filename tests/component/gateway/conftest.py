@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -50,6 +50,8 @@ class System:
     other: httpx.AsyncClient
     anonymous: httpx.AsyncClient
     port: int
+    connections: set[Any]
+    """The server's, those of the clients above too."""
 
 
 T = TypeVar("T")
@@ -124,6 +126,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
                 other=await client(OTHER_KEY),
                 anonymous=await client(None),
                 port=port,
+                connections=http.connections,
             )
         finally:
             gateway.feed.close()

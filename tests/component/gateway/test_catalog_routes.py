@@ -21,6 +21,7 @@ from services.gateway.routes import examples
 from services.gateway.wiring import AVAILABILITY_TOPIC, PRODUCTS_TOPIC, WAREHOUSES_TOPIC
 from tests.component.gateway.conftest import Start, System
 from tests.component.gateway.test_edge import assert_problem
+from tests.component.gateway.test_orders import until
 
 KEY = {"Idempotency-Key": "k"}
 
@@ -117,6 +118,34 @@ async def test_memory_is_bounded_and_what_was_dropped_is_still_found(start: Star
     assert (await system.storefront.get("/v1/products/p0")).status_code == 200
     assert (await system.storefront.get("/v1/products/p199")).status_code == 200
     assert len(system.catalog.requests) == 1
+
+
+async def test_a_lookups_older_answer_does_not_replace_what_arrived_meanwhile(start: Start) -> None:
+    system = await start(products_bytes_max=0)
+    old = pb.Product()
+    old.CopyFrom(system.catalog.add("demo", "p", title="Old"))
+    system.catalog.gate = asyncio.Event()
+    asked = asyncio.create_task(system.storefront.get("/v1/products/p"))
+    await until(lambda: bool(system.catalog.requests))
+    new = pb.Product()
+    new.CopyFrom(old)
+    new.version, new.etag, new.titles["en"] = 2, "2", "New"
+    # There is no room for it: it is gone again before the lookup's older answer comes.
+    system.gateway.products.apply([product_event("demo", new)])
+    system.catalog.gate.set()
+    answer = await asked
+    assert (answer.headers["etag"], answer.json()["titles"]["en"]) == ('"2"', "New")
+
+
+async def test_a_product_removed_during_its_lookup_is_not_kept(system: System) -> None:
+    system.catalog.add("demo", "p")
+    system.catalog.gate = asyncio.Event()
+    asked = asyncio.create_task(system.storefront.get("/v1/products/p"))
+    await until(lambda: bool(system.catalog.requests))
+    system.gateway.products.apply([snapshot(PRODUCTS_TOPIC, "demo/p", None)])
+    system.catalog.gate.set()
+    assert (await asked).status_code == 404
+    assert system.gateway.products.held("demo", "p") is None
 
 
 async def test_a_miss_while_the_catalog_is_down_is_503_and_not_404(system: System) -> None:

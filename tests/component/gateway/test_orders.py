@@ -360,6 +360,12 @@ BAD_BODIES: list[tuple[str, bytes | dict[str, object], str, str]] = [
         "/expected_total/amount",
     ),
     (
+        "negative total",
+        ORDER | {"expected_total": {"currency_code": "EUR", "amount": "-0.50"}},
+        "FIELD_INVALID",
+        "/expected_total/amount",
+    ),
+    (
         "currency",
         ORDER | {"expected_total": {"currency_code": "XXX", "amount": "1"}},
         "CURRENCY_UNKNOWN",

@@ -32,6 +32,7 @@ from services.chassis.rpc.channel import make_channel
 from services.chassis.rpc.server import make_server
 from services.chassis.rpc.status import error_of
 from services.orders import events, rpc, workers
+from services.orders.commands.backlog import Backlog
 from services.orders.commands.desk import Desk
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.commands.placing import PlacementPolicy, place_orders
@@ -42,6 +43,8 @@ from services.orders.payments.sandbox import SandboxProvider
 TENANT = "fair"
 MERCHANT = "xuchang-hair"
 CALL_S_MAX = 0.3
+UNDECIDED_AGE_S_MAX = 60.0
+UNDECIDED_IGNORED = 1
 
 _numbers = itertools.count(1)
 
@@ -53,6 +56,7 @@ class Running(NamedTuple):
     desk: Desk
     sandbox: SandboxProvider
     payments: PaymentPolicy
+    backlog: Backlog
 
     # As a storefront.
 
@@ -224,13 +228,14 @@ async def running(
         size_of=lambda _: 1,
         in_flight_max=2,
     )
+    backlog = Backlog(desk, age_s_max=UNDECIDED_AGE_S_MAX, ignored=UNDECIDED_IGNORED)
     server = make_server(OrdersSettings(dsn=dsn), max_concurrent=1_000)
-    pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(desk, placer, payments), server)
+    pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(desk, placer, payments, backlog), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with make_channel(f"127.0.0.1:{port}", retryable_methods=()) as channel:
-            client = Running(pb_grpc.OrderServiceStub(channel), desk, sandbox, payments)
+            client = Running(pb_grpc.OrderServiceStub(channel), desk, sandbox, payments, backlog)
             await client.offer(*(demonstration() if products is None else products))
             yield client
     finally:

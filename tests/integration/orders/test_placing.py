@@ -307,3 +307,41 @@ async def test_a_quote_costs_what_the_order_would_and_stores_nothing(dsn: str) -
                 )
             )
         assert await orders.rows_in("orders") == 1
+
+
+async def test_a_sold_out_order_is_refused_for_good_and_leaves_nothing(dsn: str) -> None:
+    async with running(dsn) as orders:
+        request = request_of(sold_out_line=2)
+        (first,) = await orders.place(request)
+        error = refusal(first)
+        assert (error.code, error.reason, error.metadata["sku"], error.field) == (
+            "FAILED_PRECONDITION",
+            "SOLD_OUT",
+            "WIG-22",
+            "lines[1].sku",
+        )
+        assert await orders.rows_in("orders") == await orders.rows_in("outbox") == 0
+        # Stock is back: the same key still gets the same answer, as an attempt that was late on its way would.
+        request.sold_out_line = 0
+        (second,) = await orders.place(request)
+        assert second.replayed
+        assert second.error == first.error
+
+
+async def test_an_order_that_was_placed_is_not_sold_out_afterwards(dsn: str) -> None:
+    async with running(dsn) as orders:
+        request = request_of()
+        (first,) = await orders.place(request)
+        request.sold_out_line = 1
+        (second,) = await orders.place(request)
+        assert second.replayed
+        assert second.order == first.order
+
+
+async def test_what_is_wrong_with_an_order_comes_before_what_is_sold_out(dsn: str) -> None:
+    async with running(dsn) as orders:
+        unknown, beyond = await orders.place(
+            request_of(lines={"NO-SUCH": 1}, sold_out_line=1), request_of(sold_out_line=3)
+        )
+        assert refusal(unknown).reason == "SKU_UNKNOWN"
+        assert refusal(beyond).reason == "FIELD_INVALID"

@@ -1,6 +1,7 @@
 """The micro-batcher: bounds, order, cancellation, failures; as properties and as examples."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -21,6 +22,7 @@ def make(
     delay_ms_max: float = 0,
     queue_items_max: int = 100,
     in_flight_max: int = 1,
+    wait_s_max: float = math.inf,
 ) -> MicroBatcher[int, int]:
     """A batcher of numbers; a number is as large as itself."""
     return MicroBatcher(
@@ -32,6 +34,7 @@ def make(
         queue_items_max=queue_items_max,
         size_of=abs,
         in_flight_max=in_flight_max,
+        wait_s_max=wait_s_max,
     )
 
 
@@ -265,3 +268,26 @@ async def test_senseless_bounds_are_refused() -> None:
     """A batcher that could never flush is not made."""
     with pytest.raises(ValueError, match="at least 1"):
         make(Recorder(), items_max=0)
+
+
+async def test_while_the_oldest_has_waited_too_long_more_are_refused_and_those_inside_are_served() -> None:
+    flush = Recorder()
+    flush.gate.clear()
+    batcher = make(flush, items_max=1, wait_s_max=0.02)
+    under_way = asyncio.create_task(batcher.submit(1))
+    await flush.started.wait()
+    waiting = asyncio.create_task(batcher.submit(2))
+    await asyncio.sleep(0)
+    refusal: ResourceExhausted | None = None
+    while refusal is None:
+        more = asyncio.create_task(batcher.submit(3))
+        await asyncio.wait({more}, timeout=0.005)
+        if more.done():
+            refusal = more.exception()  # type: ignore[assignment]
+        else:
+            more.cancel()
+    assert isinstance(refusal, ResourceExhausted)
+    assert refusal.metadata["cause"] == "QUEUE_SLOW"
+    flush.gate.set()
+    assert (await under_way, await waiting) == (2, 4)
+    assert await batcher.submit(5) == 10
