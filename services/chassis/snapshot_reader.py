@@ -43,6 +43,10 @@ class SnapshotReader:
     `caught_up` is set once everything that was there at the start has been passed on. An event may come again,
     after a lost connection or because a relay sent it twice: compare versions. A tombstone has an empty payload.
     Unreadable records are counted and left out. After an outage reading goes on where it stopped.
+
+    Records whose key `wants` refuses are passed over before they are decoded. With `on_demand` (tails only) nothing
+    is even fetched while `demand(False)` holds, as at first; after `demand(True)` everything from the moment on when
+    `live` is set is passed on.
     """
 
     def __init__(
@@ -56,8 +60,14 @@ class SnapshotReader:
         batch_records_max: int = 2_000,
         partition_fetch_bytes_max: int = 1024 * 1024,
         name: str = "reader",
+        wants: Callable[[bytes], bool] | None = None,
+        on_demand: bool = False,
     ) -> None:
         self.caught_up = asyncio.Event()
+        self.live = asyncio.Event()
+        self._wants = wants
+        self._demanded = asyncio.Event()
+        self.demand(not on_demand)
         self._topics = tuple(topics)
         self._on_batch = on_batch
         self._bootstrap = bootstrap
@@ -89,9 +99,18 @@ class SnapshotReader:
         finally:
             self._stopped.set()
 
+    def demand(self, wanted: bool) -> None:
+        """Whether anybody wants what is read, where reading is on demand."""
+        if wanted:
+            self._demanded.set()
+        else:
+            self._demanded.clear()
+            self.live.clear()
+
     async def stop(self, *, s_max: float = 5.0) -> None:
         """Ends the reading and returns when the client is closed."""
         self._stopping.set()
+        self._demanded.set()
         if self._task is None:
             return
         try:
@@ -118,6 +137,9 @@ class SnapshotReader:
             await self._take_positions(client, places)
             while not self._stopping.is_set():
                 await self._check_caught_up(client)
+                if not self._demanded.is_set():
+                    await self._rest(client, places)
+                    continue
                 try:
                     fetched = await client.getmany(timeout_ms=POLL_MS, max_records=self._batch_records_max)
                 except OffsetOutOfRangeError:
@@ -151,6 +173,18 @@ class SnapshotReader:
             self._targets = ends
         for place in places:
             client.seek(place, self._positions[place])
+        if self._demanded.is_set():
+            self.live.set()
+
+    async def _rest(self, client: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
+        """Fetches nothing until there is demand, then begins at the end."""
+        client.pause(*places)
+        self._positions = {}
+        await self._demanded.wait()
+        if self._stopping.is_set():
+            return
+        await self._take_positions(client, places)
+        client.resume(*places)
 
     async def _start_positions(
         self, client: AIOKafkaConsumer, places: Sequence[TopicPartition], ends: dict[TopicPartition, int]
@@ -179,9 +213,12 @@ class SnapshotReader:
 
     async def _pass_on(self, fetched: dict[TopicPartition, list[Any]]) -> None:
         events: list[Event] = []
+        wants = self._wants
         for place, records in fetched.items():
             count = len(events)
             for record in records:
+                if wants is not None and not wants(record.key or b""):
+                    continue
                 try:
                     events.append(decode_record(record))
                 except EnvelopeError as error:

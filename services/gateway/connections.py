@@ -158,9 +158,13 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
-        self._head_bytes += len(data)
+        is_head = self._head_since_s is not None or self._idle_since_s is not None
         super().data_received(data)
-        if self._head_since_s is not None and self._head_bytes > self.config.limits.head_bytes_max:
+        if self._head_since_s is None:
+            return
+        # A head that begins behind a body in the same piece counts from its next piece on.
+        self._head_bytes += len(data) if is_head else 0
+        if self._head_bytes > self.config.limits.head_bytes_max:
             self._end("head too large", Problem("HEADERS_TOO_LARGE", "the request's head is too large"))
 
     def on_message_begin(self) -> None:

@@ -39,7 +39,7 @@ ORDERS_TOPIC = "sampan.orders.orders.v1"
 READ_BATCH_MAX = 500
 # Pauses after a batch that was not full. Without them a busy topic is fetched record by record, which was
 # measured as a quarter of the gateway's work; the price is that much delay, at most.
-SNAPSHOTS_PAUSE_S = 0.02
+SNAPSHOTS_PAUSE_S = 0.1
 FEED_PAUSE_S = 0.005
 
 
@@ -94,7 +94,10 @@ class Gateway:
             mode="tail",
             batch_records_max=READ_BATCH_MAX,
             name="gateway-order-feed",
+            wants=self.feed.wants,
+            on_demand=True,
         )
+        self.feed.source = self.tail
         meta = Meta(self.condition)
         self.routes: tuple[Route, ...] = (
             *Merchants(clients, settings).routes(),

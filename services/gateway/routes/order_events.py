@@ -35,6 +35,7 @@ class OrderEvents(Resource):
 
     async def _pieces(self, call: Call, order_id: str) -> AsyncGenerator[bytes, None]:
         with self._feed.follow(order_id) as subscription:
+            await self._feed.live()
             order = await self._order(call, order_id)
             seen = order.version
             yield b"retry: %d\n\n" % RETRY_MS + _event(order_id, order.version, order.state)

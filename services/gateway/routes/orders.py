@@ -182,6 +182,7 @@ class Orders(Resource):
         """The order once it is no longer PENDING, or as it stands when the time is up."""
         until = time.monotonic() + wait_s
         with self._feed.follow(placed.order_id) as subscription:
+            await self._feed.live()
             order = await self._order(call, placed.order_id)
             while order.state == pb.ORDER_STATE_PENDING and not self._feed.closing:
                 left_s = until - time.monotonic()

@@ -103,6 +103,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
     gateway = Gateway(settings)
     gateway.snapshots.caught_up.set()
     gateway.tail.caught_up.set()
+    gateway.feed.source = None
     http = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=5)
     listener = listen(settings, "port")
     serving = asyncio.create_task(http.run(listener))

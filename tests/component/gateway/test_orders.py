@@ -109,10 +109,10 @@ async def test_what_arrives_while_two_calls_are_in_flight_joins_the_next(system:
         return answer.status_code
 
     first = [asyncio.create_task(place()) for _ in range(2)]
-    await until(lambda: len(system.orders.batch_sizes) >= 1)
-    await asyncio.sleep(0.1)
+    await until(lambda: sum(system.orders.batch_sizes) == 2)
     rest = [asyncio.create_task(place()) for _ in range(40)]
-    await asyncio.sleep(0.3)
+    waiting = system.gateway.collector._waiting
+    await until(lambda: len(waiting) + sum(system.orders.batch_sizes) == 42, timeout_s=8)
     assert len(system.orders.batch_sizes) <= 2
     system.orders.gate.set()
     assert set(await asyncio.gather(*first, *rest)) == {201}

@@ -66,6 +66,38 @@ async def test_a_tail_starts_at_the_end(kafka_server: str, topic: str) -> None:
         assert versions(seen_from_before) == {"old": [1], "new": [1]}
 
 
+async def test_on_demand_nothing_is_read_before_it_is_wanted_and_nothing_missed_afterwards(
+    kafka_server: str, topic: str
+) -> None:
+    """What is produced while nobody wants it never arrives; what comes after `live` does, even after a rest."""
+    seen: list[Event] = []
+    reader = SnapshotReader(
+        topics=[topic],
+        on_batch=seen.extend,
+        bootstrap=kafka_server,
+        mode="tail",
+        on_demand=True,
+        wants=lambda key: key != b"unwanted",
+    )
+    running = asyncio.create_task(reader.run())
+    try:
+        async with asyncio.timeout(60):
+            await reader.caught_up.wait()
+            for number in (1, 2):
+                await produce(kafka_server, topic, [(f"missed {number}", 1)])
+                assert not reader.live.is_set()
+                reader.demand(True)
+                await reader.live.wait()
+                wanted = f"wanted {number}"
+                await produce(kafka_server, topic, [("unwanted", number), (wanted, 1)])
+                await eventually(lambda name=wanted: name in versions(seen))  # type: ignore[misc]
+                reader.demand(False)
+        assert set(versions(seen)) == {"wanted 1", "wanted 2"}
+    finally:
+        await reader.stop()
+        await running
+
+
 async def test_unreadable_records_are_left_out(kafka_server: str, topic: str) -> None:
     """A tombstone or garbage does not stop the reader, nor keep it from catching up."""
     async with producer(kafka_server) as sender:
