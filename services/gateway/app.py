@@ -84,6 +84,11 @@ class Edge:
             for route in routes
             if (route.method, route.path) in _HOT
         }
+        self._gated = {
+            (route.method.encode(), route.path.encode()): route
+            for route in routes
+            if route.is_open is not None and not route.path_names
+        }
         self._litestar = _litestar(routes, self)
         _IN_FLIGHT.set_function(lambda: self._in_flight)
 
@@ -108,6 +113,23 @@ class Edge:
             if not call.is_stream:
                 self._in_flight -= 1
             self._note(call.method, scope, sent, time.perf_counter() - started, parent)
+
+    def turn_away(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """The whole answer to a request that its route does not let in now, made before anything else is done for
+        it; None for all others."""
+        route = self._gated.get((method, target))
+        if route is None or route.is_open is None or route.is_open():
+            return None
+        parent = request_id = None
+        for name, value in headers:
+            if name == trace.HEADER_BYTES:
+                parent = value
+            elif name == b"x-request-id":
+                request_id = value
+        traceparent = trace.incoming(_text(parent))
+        _REQUESTS[route.method, route.path, "429"].inc()
+        encoded = traceparent.encode()
+        return _TURNED_AWAY % (encoded, _request_id(request_id, traceparent), encoded[3:35])
 
     async def _serve(self, call: Call, sent: "_Sent", traceparent: str) -> None:
         scope = call.scope
@@ -208,10 +230,10 @@ class _Sent:
 
     def add_headers(self, traceparent: str, request_id: bytes | None) -> None:
         """Sets what goes out with the answer's head; the caller's own id of the request only if we may repeat it."""
-        encoded = traceparent.encode()
-        if not request_id or len(request_id) > REQUEST_ID_CHARS_MAX or not _is_token(request_id):
-            request_id = encoded[3:35]
-        self._headers = [(b"traceparent", encoded), (b"x-request-id", request_id)]
+        self._headers = [
+            (b"traceparent", traceparent.encode()),
+            (b"x-request-id", _request_id(request_id, traceparent)),
+        ]
 
     async def reply(self, answer: Answer, call: Call) -> None:
         """Sends an answer, in one piece where it is complete."""
@@ -231,6 +253,26 @@ class _Sent:
 
 def _busy() -> Problem:
     return Problem("OVERLOADED", "too much work at a time", retry_after_s=1)
+
+
+def _turned_away() -> bytes:
+    """The answer to one that is turned away; wants traceparent, request id and trace id."""
+    trace_id = "0" * 32
+    body = problem_json(_busy(), trace_id).replace(b"%", b"%%")
+    head = (
+        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\nretry-after: 1\r\ncontent-length: %d\r\n"
+        b"traceparent: %%b\r\nx-request-id: %%b\r\n\r\n" % (PROBLEM_MEDIA_TYPE.encode(), len(body))
+    )
+    return head + body.replace(trace_id.encode(), b"%b")
+
+
+_TURNED_AWAY = _turned_away()
+
+
+def _request_id(given: bytes | None, traceparent: str) -> bytes:
+    if given and len(given) <= REQUEST_ID_CHARS_MAX and _is_token(given):
+        return given
+    return traceparent[3:35].encode()
 
 
 def _text(header: bytes | None) -> str | None:

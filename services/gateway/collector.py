@@ -15,7 +15,8 @@ from services.chassis.errors import DeadlineExceeded, DomainError, Internal, Res
 from services.chassis.rpc import deadline
 
 BatchPlace = Callable[[pb.BatchPlaceOrdersRequest], Awaitable[pb.BatchPlaceOrdersResponse]]
-Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult]]
+Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult], float]
+"""The order, its answer, and until when, by the loop's clock, there has to be one."""
 
 _WAITING = Gauge("sampan_gateway_place_waiting", "Orders that wait for a batch call.")
 _BATCH_ORDERS = Histogram(
@@ -44,6 +45,9 @@ class PlacementCollector:
         self._place_s_max = place_s_max
         self._waiting: deque[Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # One timer for the oldest that waits: one for each order was a twentieth of the gateway's work.
+        self._timer: asyncio.TimerHandle | None = None
         _WAITING.set_function(lambda: len(self._waiting))
 
     async def place(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResult:
@@ -54,19 +58,33 @@ class PlacementCollector:
         """
         if len(self._waiting) >= self._queue_orders_max:
             raise ResourceExhausted("OVERLOADED", "too many orders wait to be placed", retry_after_s=1)
-        future: asyncio.Future[pb.PlaceOrderResult] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[pb.PlaceOrderResult] = loop.create_future()
+        due_s = loop.time() + self._place_s_max
+        self._waiting.append((request, future, due_s))
+        if self._timer is None:
+            self._timer = loop.call_at(due_s, self._give_up)
         self._start_call()
-        try:
-            async with asyncio.timeout(self._place_s_max):
-                return await future
-        except TimeoutError:
-            raise DeadlineExceeded("DEADLINE_EXCEEDED", "orders did not answer in time") from None
+        return await future
 
     async def close(self) -> None:
         """Waits for the calls in flight and for those that follow from what waits."""
         while self._calls:
             await asyncio.wait(set(self._calls))
+
+    def _give_up(self) -> None:
+        """Ends the waiting of those whose time is up; those under way have the same time as a deadline."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        while self._waiting and self._waiting[0][2] <= now_s:
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(DeadlineExceeded("DEADLINE_EXCEEDED", "orders did not answer in time"))
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0][2], self._give_up)
 
     def _start_call(self) -> None:
         if len(self._calls) < self._calls_max and self._waiting:
@@ -84,27 +102,27 @@ class PlacementCollector:
         batch = self._take()
         if not batch:
             return
-        # The call serves many requests: none of them lends it its deadline or its trace.
-        deadline.forget()
+        # The call serves many requests: none of them lends it its trace, and the oldest its deadline.
+        deadline.begin(batch[0][2] - asyncio.get_running_loop().time())
         trace.set_current(
-            next((one.traceparent for one, _ in batch if trace.is_sampled(one.traceparent)), None)
+            next((one.traceparent for one, _, _ in batch if trace.is_sampled(one.traceparent)), None)
         )
         _BATCH_ORDERS.observe(len(batch))
         crash_point("gateway.place.before_call")
         try:
-            reply = await self._batch_place(pb.BatchPlaceOrdersRequest(requests=[one for one, _ in batch]))
+            reply = await self._batch_place(pb.BatchPlaceOrdersRequest(requests=[one for one, _, _ in batch]))
             crash_point("gateway.place.before_answer")
             if len(reply.results) != len(batch):
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", "orders answered another number of orders")
-            for (_, future), result in zip(batch, reply.results, strict=True):
+            for (_, future, _), result in zip(batch, reply.results, strict=True):
                 if not future.done():
                     future.set_result(result)
         except DomainError as error:
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
-                    future.set_exception(_copy(error))
+                    future.set_exception(copy_of(error))
         finally:
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(Internal("INTERNAL", "the batch call failed unexpectedly"))
 
@@ -112,18 +130,18 @@ class PlacementCollector:
         batch: list[Waiting] = []
         lines = 0
         while self._waiting and len(batch) < self._batch_orders_max:
-            request, future = self._waiting[0]
+            request, future, due_s = self._waiting[0]
             if batch and lines + len(request.lines) > self._batch_lines_max:
                 break
             self._waiting.popleft()
             if future.cancelled():
                 continue
             lines += len(request.lines)
-            batch.append((request, future))
+            batch.append((request, future, due_s))
         return batch
 
 
-def _copy(error: DomainError) -> DomainError:
+def copy_of(error: DomainError) -> DomainError:
     """An exception of its own for each caller: a shared one would gather all their tracebacks."""
     return type(error)(
         error.reason,

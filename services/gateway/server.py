@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from litestar.types import ASGIApp
 
+from services.gateway.app import Edge
 from services.gateway.connections import BoundedConfig, Limits, allow_open_files, sweep
 
 LAST_REQUESTS_S = 0.2
@@ -31,13 +31,14 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves on a socket that listens already; `stop` lets the requests at work finish."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, *, drain_grace_s: float) -> None:
+    def __init__(self, app: Edge, limits: Limits, *, drain_grace_s: float) -> None:
         self._done = asyncio.Event()
         self._limits = limits
         self._server = _Server(
             BoundedConfig(
                 app,
                 limits,
+                app.turn_away,
                 loop="none",
                 ws="none",
                 lifespan="off",

@@ -1,9 +1,11 @@
 """Orders: place, read, cancel, pay; quotes. The stream of an order's changes is in `order_events`."""
 
+import functools
 import re
 import time
 
 import msgspec
+from google.rpc.status_pb2 import Status
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import log, trace
@@ -14,7 +16,7 @@ from services.gateway import params
 from services.gateway.admission import Admission
 from services.gateway.call import Call, Reply
 from services.gateway.clients import Clients
-from services.gateway.collector import PlacementCollector
+from services.gateway.collector import PlacementCollector, copy_of
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
 from services.gateway.routes import examples
@@ -44,6 +46,11 @@ WAIT_POLL_S = 1.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
 
 _log = log.get(__name__)
+
+
+@functools.lru_cache(maxsize=512)
+def _refusal(status: bytes) -> DomainError:
+    return error_of(Status.FromString(status))
 
 
 class Orders(Resource):
@@ -89,7 +96,8 @@ class Orders(Resource):
         finally:
             self._admission.leave(entered_s)
         if result.HasField("error"):
-            raise error_of(result.error)
+            # A flood of orders for one SKU gets one refusal again and again: it is read once.
+            raise copy_of(_refusal(result.error.SerializeToString()))
         order = result.order
         if trace.is_sampled(call.traceparent):
             _log.info("order placed", order_id=order.order_id, replayed=result.replayed)

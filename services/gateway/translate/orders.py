@@ -26,6 +26,8 @@ TERMS = Words(pb.PaymentTerms, "PAYMENT_TERMS_")
 PAYMENT_STATE = Words(pb.PaymentState, "PAYMENT_STATE_", unspecified="none")
 PARCEL_STATE = Words(pb.OrderParcelState, "ORDER_PARCEL_STATE_")
 
+_ADDRESS_FIELDS = Address.__struct_fields__
+
 FINAL_STATES = frozenset(
     (
         pb.ORDER_STATE_DELIVERED,
@@ -144,18 +146,13 @@ def _parcel_of(parcel: pb.OrderParcel) -> OrderParcel:
 
 
 def _address_proto(address: Address) -> PostalAddress:
-    return PostalAddress(
-        region_code=address.region_code,
-        language_code=address.language_code,
-        postal_code=address.postal_code,
-        sorting_code=address.sorting_code,
-        administrative_area=address.administrative_area,
-        locality=address.locality,
-        sublocality=address.sublocality,
-        address_lines=address.address_lines,
-        recipients=address.recipients,
-        organization=address.organization,
-    )
+    # Most of an address is empty: what is not set costs nothing.
+    given: dict[str, Any] = {}
+    for name in _ADDRESS_FIELDS:
+        value = getattr(address, name)
+        if value:
+            given[name] = value
+    return PostalAddress(**given)
 
 
 def _address_of(address: PostalAddress) -> Address:

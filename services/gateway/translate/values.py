@@ -1,5 +1,6 @@
 """Values that every document has: enums, times and money."""
 
+import functools
 from datetime import datetime
 from typing import Any
 
@@ -60,10 +61,16 @@ def money_proto(amount: Money, pointer: str) -> MoneyProto:
     """The contract's form; `pointer` names the place where the amount stands, for the refusal of a wrong one."""
     code = amount.currency_code
     try:
-        units, nanos = money.units_and_nanos(money.parse_minor(amount.amount, code), code)
+        units, nanos = _units_and_nanos(amount.amount, code)
     except InvalidArgument as error:
         raise refused_at(error, pointer) from None
     return MoneyProto(currency_code=code, units=units, nanos=nanos)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _units_and_nanos(amount: str, code: str) -> tuple[int, int]:
+    """Kept for the amounts that come again and again: prices and totals do."""
+    return money.units_and_nanos(money.parse_minor(amount, code), code)
 
 
 def refused_at(error: InvalidArgument, pointer: str) -> Problem:
