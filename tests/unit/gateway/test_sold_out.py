@@ -6,6 +6,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 from sampan.warehouse.v1 import events_pb2, stock_service_pb2, warehouse_service_pb2
 
@@ -56,7 +57,7 @@ class World:
         for country in countries:
             warehouse.served_countries.add(region_code=country, cost=Money(currency_code="EUR", units=1))
         message = events_pb2.WarehouseSnapshot(tenant_id="demo", warehouse=warehouse)
-        self.warehouses.apply([event(f"demo/{warehouse_id}", message.SerializeToString())])
+        self.warehouses.apply([event(f"demo/{warehouse_id}", message)])
 
     def tell(self, sku: str, **levels: int) -> None:
         """A snapshot of a SKU, as the topic brings it."""
@@ -64,7 +65,7 @@ class World:
         message = events_pb2.AvailabilitySnapshot(tenant_id="demo", sku=sku, version=self._version)
         for warehouse_id, available in levels.items():
             message.levels.add(warehouse_id=warehouse_id, available=available)
-        self.model.apply([event(f"demo/{sku}", message.SerializeToString())])
+        self.model.apply([event(f"demo/{sku}", message)])
 
     async def line(self, *skus: str, country: str = "ES", tenant_id: str = "demo") -> int:
         """The sold-out line of an order, after the question that an earlier one like it has put was answered."""
@@ -80,9 +81,10 @@ class World:
             await asyncio.sleep(0)
 
 
-def event(key: str, payload: bytes) -> Event:
+def event(key: str, message: Message) -> Event:
     """A record of a compacted topic."""
-    return Event("t", 0, 0, key, "t", key, 1, payload, None, UUID(int=1), 0)
+    payload = message.SerializeToString()
+    return Event("t", 0, 0, key, message.DESCRIPTOR.full_name, key, 1, payload, None, UUID(int=1), 0)
 
 
 @pytest.fixture
