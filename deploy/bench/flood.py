@@ -37,6 +37,7 @@ from deploy.replay.report import percentile
 from deploy.replay.settings import SettingsError, target_of
 
 CALM_CONNECTIONS = 64
+WARM_S = 3.0
 RECOVERED_SHARE = 0.9
 RECOVER_S_MAX = 30.0
 REST_S = 10.0
@@ -160,7 +161,7 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
         started = time.perf_counter()
         watching = asyncio.create_task(watch(pids, held, started))
         try:
-            await client.offer(3, connections=CALM_CONNECTIONS)
+            warm = await client.offer(WARM_S, connections=CALM_CONNECTIONS)
             calm = await client.offer(max(5.0, seconds / 2), connections=CALM_CONNECTIONS)
             capacity = len(calm.accepted_ms) / calm.seconds
             flooded_at = time.perf_counter() - started
@@ -174,7 +175,7 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
         finally:
             watching.cancel()
             client.close()
-        accepted = sum(len(phase.accepted_ms) for phase in (calm, storm, *after))
+        accepted = sum(len(phase.accepted_ms) for phase in (warm, calm, storm, *after))
         reserved = await count_orders(api, names.buyer_ref(part), "awaiting_payment")
         oversold = await oversold_units(api, shop.WAREHOUSE_ID)
     return {
@@ -186,7 +187,7 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
         "after": [phase.figures() for phase in after],
         "flooded_at_s": round(flooded_at, 1),
         "decided_at_s": round(decided_s, 1),
-        "accepted_at_least": accepted,
+        "accepted": accepted,
         "reserved": reserved,
         "oversold": oversold,
         "held": [asdict(one) for one in held],
@@ -237,7 +238,12 @@ def main(arguments: Sequence[str]) -> int:
     _print(Console(width=120), figures)
     if given.json is not None:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    is_right = not figures["oversold"] and figures["reserved"] >= figures["accepted_at_least"]
+    # An order whose answer was lost with its connection is unknown: it may be there as well.
+    unknown = figures["calm"]["broken"] + figures["flood"]["broken"]
+    is_right = (
+        not figures["oversold"]
+        and figures["accepted"] <= figures["reserved"] <= figures["accepted"] + unknown
+    )
     return 0 if is_right and figures["recovered_s"] is not None else 1
 
 
@@ -252,7 +258,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         "times_capacity",
         "goodput_share",
         "recovered_s",
-        "accepted_at_least",
+        "accepted",
         "reserved",
         "oversold",
     ):
