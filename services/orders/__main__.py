@@ -17,10 +17,12 @@ from services.orders.commands.backlog import SAMPLE_PERIOD_S, Backlog
 from services.orders.commands.desk import Desk
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.commands.placing import PlacementPolicy, place_orders
+from services.orders.commands.waiting import Waiting
 from services.orders.config import OrdersSettings
 from services.orders.payments.external import ExternalMoney
 from services.orders.payments.port import Providers
 from services.orders.payments.sandbox import SandboxProvider
+from services.orders.store.waiting import Patience
 
 SERVICE = "orders"
 
@@ -59,11 +61,13 @@ async def serve(settings: OrdersSettings) -> None:
             providers, settings.payment_provider, settings.payment_call_s_max, settings.payment_check_delay_s
         )
         _start_consumers(runtime, settings, desk)
-        _start_workers(runtime, settings, desk, payments, sandbox)
-
         placement = PlacementPolicy(
             settings.payment_window_default_s, settings.hold_grace_s, settings.prepaid_hold_s
         )
+        patience = Patience(
+            settings.answer_wait_s, settings.answer_wait_s_max, settings.answer_attempts_alarm
+        )
+        _start_workers(runtime, settings, desk, payments, sandbox, Waiting(desk, placement, patience))
         placer: rpc.Placer = MicroBatcher(
             "orders.place",
             functools.partial(place_orders, desk, placement),
@@ -121,6 +125,7 @@ def _start_workers(
     desk: Desk,
     payments: PaymentPolicy,
     sandbox: SandboxProvider,
+    waiting: Waiting,
 ) -> None:
     limit, pause_s = settings.worker_batch_max, settings.worker_pause_s
     works = {
@@ -132,6 +137,10 @@ def _start_workers(
     }
     for name, work in works.items():
         runtime.spawn(workers.repeat(name, work, pause_s=pause_s, full=limit), name)
+    asking = workers.repeat(
+        "asking again", waiting.look, pause_s=workers.ASK_PERIOD_S, full=workers.ASK_WITHOUT_END
+    )
+    runtime.spawn(asking, "asking again")
     rows = workers.FORGET_ROWS_MAX
     forgetting = {
         "forgetting request ids": functools.partial(

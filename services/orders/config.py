@@ -81,6 +81,21 @@ class OrdersSettings(DatabaseServiceSettings):
     payment_check_delay_s: float = Field(
         default=10.0, gt=0, le=3_600, description="Seconds after which a missing answer is asked for."
     )
+    answer_wait_s: float = Field(
+        default=60,
+        ge=0.1,
+        le=3_600,
+        description="Seconds that an order waits for the warehouse until it asks again; then twice as long each time.",
+    )
+    answer_wait_s_max: float = Field(
+        default=3_600, ge=1, le=86_400, description="Seconds between two such questions at most."
+    )
+    answer_attempts_alarm: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Questions without an answer from which on an order needs a person.",
+    )
     worker_pause_s: float = Field(
         default=0.5, gt=0, le=60, description="Seconds between two looks for timers that are due."
     )

@@ -24,14 +24,16 @@ from services.orders.commands import fulfilling
 from services.orders.domain.facts import (
     Fact,
     HoldEnded,
+    HoldStanding,
     Intercepted,
     NotIntercepted,
     ParcelMoved,
     ParcelsOpened,
     Refused,
+    Reported,
     Reserved,
 )
-from services.orders.domain.order import ParcelState
+from services.orders.domain.order import Parcel, ParcelState
 from services.orders.domain.pricing import Offer
 from services.orders.errors import EventMalformed
 from services.orders.store.offers import ProductOffers
@@ -92,12 +94,19 @@ def _reserved(event: Event) -> Fact:
 
 def _refused(event: Event) -> Fact:
     message = warehouse_events.StockRejected.FromString(event.payload)
+    return Refused(UUID(message.order_id), event.traceparent, *_refusal(message))
+
+
+def _refusal(
+    message: warehouse_events.StockRejected | warehouse_events.FulfilmentReported,
+) -> tuple[str, str]:
+    """The reason as a stable word, and what was short."""
     reason = reservation_pb.RejectionReason.Name(message.reason).removeprefix("REJECTION_REASON_")
     shown = [
         f"{short.sku}: {short.available} of {short.requested}"
         for short in message.shortages[:SHORTAGES_SHOWN_MAX]
     ]
-    return Refused(UUID(message.order_id), event.traceparent, reason, "; ".join(shown))
+    return reason, "; ".join(shown)
 
 
 def _hold_expired(event: Event) -> Fact:
@@ -138,6 +147,30 @@ def _not_intercepted(event: Event) -> Fact:
     return NotIntercepted(UUID(message.order_id), event.traceparent)
 
 
+def _reported(event: Event) -> Fact:
+    message = warehouse_events.FulfilmentReported.FromString(event.payload)
+    reason, detail = _refusal(message)
+    parcels = tuple(
+        Parcel(
+            UUID(parcel.parcel_id),
+            parcel.warehouse_id,
+            ParcelState(parcel_pb.ParcelState.Name(parcel.state).removeprefix("PARCEL_STATE_")),
+            parcel.carrier,
+            parcel.tracking_number,
+        )
+        for parcel in message.parcels
+    )
+    return Reported(
+        UUID(message.order_id),
+        event.traceparent,
+        HoldStanding(reservation_pb.HoldState.Name(message.state).removeprefix("HOLD_STATE_")),
+        message.sourcing,
+        reason,
+        detail,
+        parcels,
+    )
+
+
 _FACTS: dict[str, Callable[[Event], Fact]] = {
     warehouse_events.StockReserved.DESCRIPTOR.full_name: _reserved,
     warehouse_events.StockRejected.DESCRIPTOR.full_name: _refused,
@@ -147,6 +180,7 @@ _FACTS: dict[str, Callable[[Event], Fact]] = {
     warehouse_events.ParcelAdvanced.DESCRIPTOR.full_name: _parcel_moved,
     warehouse_events.FulfilmentCancelled.DESCRIPTOR.full_name: _intercepted,
     warehouse_events.CancellationRefused.DESCRIPTOR.full_name: _not_intercepted,
+    warehouse_events.FulfilmentReported.DESCRIPTOR.full_name: _reported,
 }
 _PRODUCT_SNAPSHOT = catalog_events.ProductSnapshot.DESCRIPTOR.full_name
 

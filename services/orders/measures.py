@@ -69,7 +69,34 @@ CONTRADICTIONS = Counter(
     "Answers of the payment provider that the payment's state rules out.",
 )
 
+STUCK = metrics.Kept(
+    Gauge(
+        "sampan_orders_stuck",
+        "Orders that wait for the warehouse for longer than they should, by the last walk over them.",
+        ["state"],
+    ),
+    children_max=8,
+)
+UNANSWERED = metrics.Kept(
+    Gauge(
+        "sampan_orders_unanswered",
+        "Those of them for which the warehouse was asked again and again: a person must look.",
+        ["state"],
+    ),
+    children_max=8,
+)
+REMINDERS = metrics.Kept(
+    Counter("sampan_orders_reminders_total", "Orders for which the warehouse was asked again.", ["state"]),
+    children_max=8,
+)
+UNPAID_GOODS = Counter(
+    "sampan_orders_unpaid_goods_total",
+    "Orders whose payment could never be collected and whose goods could not be kept back.",
+)
+
 WAITING = [state for state in OrderState if state not in FINAL]
+ANSWERED_BY_WAREHOUSE = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.CANCELLING)
+"""The states in which an order may wait for an event of the warehouse: the decision, the parcels, the answer."""
 
 
 def count(changes: Changes) -> None:
@@ -78,6 +105,13 @@ def count(changes: Changes) -> None:
         TRANSITIONS[transition.to_state].inc()
     for cause, times in changes.ignored.items():
         IGNORED[cause].inc(times)
+    UNPAID_GOODS.inc(changes.unpaid_goods)
+
+
+def note_waiting(state: OrderState, stuck: int, unanswered: int) -> None:
+    """Publishes what a walk over a state has counted."""
+    STUCK[state].set(stuck)
+    UNANSWERED[state].set(unanswered)
 
 
 def sample(oldest_s: dict[str, float], overdue: dict[str, int]) -> None:

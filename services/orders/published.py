@@ -17,8 +17,9 @@ from sampan.orders.v1 import events_pb2
 from services.chassis.envelope import OutboxMessage
 from services.chassis.kafka import TopicSpec
 from services.chassis.rpc import times
-from services.orders.domain.changes import EventName, OrderEvent
+from services.orders.domain.changes import EventName, OrderEvent, Reminder
 from services.orders.domain.order import OrderView
+from services.orders.domain.pricing import PricedLine
 from services.orders.wire import state_number
 
 SOURCE = "/sampan/orders"
@@ -49,16 +50,7 @@ def order_placed(view: OrderView, *, hold_expire_time: datetime, traceparent: st
         version=order.version,
         state=state_number(order.state),
         region_code=view.ship_to.region_code,
-        lines=[
-            events_pb2.PlacedLine(
-                line_number=line.line_number,
-                sku=line.sku,
-                quantity=line.quantity,
-                weight_grams=line.weight_grams,
-                hazardous=line.hazardous,
-            )
-            for line in view.lines
-        ],
+        lines=_lines(view.lines),
         hold_expire_time=times.to_proto(hold_expire_time),
     ).SerializeToString()
     return OutboxMessage(
@@ -78,6 +70,28 @@ def order_events(events: Iterable[OrderEvent]) -> list[OutboxMessage]:
     return [_message(event) for event in events]
 
 
+def _lines(lines: Iterable[PricedLine]) -> list[events_pb2.PlacedLine]:
+    return [
+        events_pb2.PlacedLine(
+            line_number=line.line_number,
+            sku=line.sku,
+            quantity=line.quantity,
+            weight_grams=line.weight_grams,
+            hazardous=line.hazardous,
+        )
+        for line in lines
+    ]
+
+
+def _reminding(reminder: Reminder) -> dict[str, object]:
+    """The fields of OrderStalled beyond the head."""
+    return {
+        "region_code": reminder.region_code,
+        "lines": _lines(reminder.lines),
+        "hold_expire_time": times.to_proto(reminder.hold_expire_time),
+    }
+
+
 def _message(event: OrderEvent) -> OutboxMessage:
     order_id = str(event.order_id)
     detail_field = _DETAIL_FIELDS.get(event.name)
@@ -88,6 +102,7 @@ def _message(event: OrderEvent) -> OutboxMessage:
         version=event.version,
         state=state_number(event.state),
         **({detail_field: event.detail} if detail_field else {}),
+        **(_reminding(event.reminder) if event.reminder is not None else {}),
     )
     return OutboxMessage(
         topic=ORDERS_TOPIC,

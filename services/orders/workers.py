@@ -6,6 +6,7 @@ again at once while there is a full batch. An outage is waited out; what was cla
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -33,6 +34,9 @@ PROVIDER_CALLS_AT_ONCE = 16
 SAMPLE_PERIOD_S = 5.0
 OVERDUE_AFTER_S = 60.0
 OUTAGE_PAUSE_S = 1.0
+ASK_PERIOD_S = 1.0
+ASK_WITHOUT_END = sys.maxsize
+"""No number asked for makes the walk go on at once: its pause is part of its bound."""
 FORGET_PERIOD_S = 600.0
 FORGET_ROWS_MAX = 1_000
 NOTIFICATION_TTL_S = 30 * 86_400.0

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from google.protobuf.message import Message
 from sampan.orders.v1 import events_pb2 as orders_pb
+from sampan.orders.v1 import order_service_pb2 as order_pb
 from sampan.warehouse.v1 import events_pb2 as pb
 
 from services.chassis import trace
@@ -26,16 +27,19 @@ from services.warehouse.domain.holds import (
     Command,
     Fact,
     FulfilmentCancelled,
+    FulfilmentReported,
     HoldExpired,
     HoldVoided,
     Intercept,
     ParcelAdvanced,
     ParcelsAllocated,
     Post,
+    Remind,
     Reserve,
     StockRejected,
     StockReserved,
     Void,
+    Wanted,
     merge_lines,
 )
 from services.warehouse.domain.stock import SkuStock
@@ -115,6 +119,27 @@ def _reserve(event: Event) -> Reserve:
     )
 
 
+def _remind(event: Event) -> Remind:
+    """OrderStalled has the fields of OrderPlaced; the order's state tells what it waits for."""
+    stalled = orders_pb.OrderStalled.FromString(event.payload)
+    wanted = _WANTED.get(stalled.state)
+    if wanted is None:
+        raise FieldInvalid("state", "one in which an order waits for the warehouse")
+    lines, is_valid = merge_lines([(line.sku, line.quantity, line.hazardous) for line in stalled.lines])
+    return Remind(
+        order_id=stalled.order_id,
+        tenant_id=stalled.tenant_id,
+        merchant_id=stalled.merchant_id,
+        by_event=True,
+        traceparent=event.traceparent,
+        region_code=stalled.region_code,
+        lines=lines,
+        expire_time=times.from_proto(stalled.hold_expire_time),
+        is_valid=is_valid and stalled.hold_expire_time.seconds > 0,
+        wanted=wanted,
+    )
+
+
 def _reader(kind: type[Command]) -> Callable[[Event], Command]:
     def read(event: Event) -> Command:
         head = orders_pb.OrderEventHead.FromString(event.payload)
@@ -129,12 +154,18 @@ def _reader(kind: type[Command]) -> Callable[[Event], Command]:
     return read
 
 
+_WANTED = {
+    order_pb.ORDER_STATE_PENDING: Wanted.DECISION,
+    order_pb.ORDER_STATE_CONFIRMED: Wanted.PARCELS,
+    order_pb.ORDER_STATE_CANCELLING: Wanted.INTERCEPTION,
+}
 _COMMANDS: dict[str, Callable[[Event], Command]] = {
     "sampan.orders.v1.OrderPlaced": _reserve,
     "sampan.orders.v1.OrderConfirmed": _reader(Post),
     "sampan.orders.v1.OrderCancelled": _reader(Void),
     "sampan.orders.v1.OrderExpired": _reader(Void),
     "sampan.orders.v1.OrderCancellationRequested": _reader(Intercept),
+    "sampan.orders.v1.OrderStalled": _remind,
 }
 
 
@@ -218,6 +249,23 @@ def _fill_advanced(fact: ParcelAdvanced, message: pb.ParcelAdvanced) -> None:
     message.tracking_number = fact.tracking_number
 
 
+def _fill_reported(fact: FulfilmentReported, message: pb.FulfilmentReported) -> None:
+    message.state = wire.HOLD_STATES[fact.state]
+    message.sourcing = fact.sourcing
+    if fact.reason is not None:
+        message.reason = wire.REJECTIONS[fact.reason]
+    for sku, requested, available in fact.shortages:
+        message.shortages.add(sku=sku, requested=requested, available=available)
+    for parcel in fact.parcels:
+        message.parcels.add(
+            parcel_id=parcel.parcel_id,
+            warehouse_id=parcel.warehouse_id,
+            state=wire.PARCEL_STATES[parcel.state],
+            carrier=parcel.carrier,
+            tracking_number=parcel.tracking_number,
+        )
+
+
 _EVENTS: dict[type[Fact], tuple[Callable[..., Message], str, Callable[..., None] | None]] = {
     StockReserved: (pb.StockReserved, pb.StockReserved.DESCRIPTOR.full_name, _fill_reserved),
     StockRejected: (pb.StockRejected, pb.StockRejected.DESCRIPTOR.full_name, _fill_rejected),
@@ -227,4 +275,5 @@ _EVENTS: dict[type[Fact], tuple[Callable[..., Message], str, Callable[..., None]
     ParcelAdvanced: (pb.ParcelAdvanced, pb.ParcelAdvanced.DESCRIPTOR.full_name, _fill_advanced),
     FulfilmentCancelled: (pb.FulfilmentCancelled, pb.FulfilmentCancelled.DESCRIPTOR.full_name, None),
     CancellationRefused: (pb.CancellationRefused, pb.CancellationRefused.DESCRIPTOR.full_name, None),
+    FulfilmentReported: (pb.FulfilmentReported, pb.FulfilmentReported.DESCRIPTOR.full_name, _fill_reported),
 }

@@ -23,7 +23,7 @@ ORDER BY order_id, sku, warehouse_id;
 
 -- name: find_parcels_of_orders
 -- The parcels of some orders; read under the lock of their fulfilments.
-SELECT order_id, parcel_id, warehouse_id, state
+SELECT order_id, parcel_id, warehouse_id, state, carrier, tracking_number
 FROM parcels
 WHERE order_id = ANY ($1::uuid[])
 ORDER BY order_id, warehouse_id;

@@ -29,7 +29,14 @@ OrderStateWord = Literal[
 ]
 PaymentTermsWord = Literal["prepaid", "pay_later"]
 PaymentStateWord = Literal[
-    "none", "pending", "authorised", "captured", "declined", "refund_pending", "refunded"
+    "none",
+    "pending",
+    "authorised",
+    "captured",
+    "declined",
+    "refund_pending",
+    "refunded",
+    "capture_failed",
 ]
 OrderParcelStateWord = Literal["allocated", "packed", "shipped", "delivered", "cancelled"]
 Language = Annotated[

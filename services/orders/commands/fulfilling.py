@@ -15,15 +15,17 @@ from services.orders.domain.facts import (
     ParcelMoved,
     ParcelsOpened,
     Refused,
+    Reported,
     Reserved,
 )
 from services.orders.domain.order import Order, Parcel
+from services.orders.domain.reports import apply_report
 from services.orders.domain.states import Trigger
 from services.orders.errors import ParcelUnknown
 from services.orders.store import changes as store
 from services.orders.store.offers import ProductOffers, replace_offers
 
-_NEED_PARCELS = (ParcelMoved, Intercepted, NotIntercepted)
+_NEED_PARCELS = (ParcelMoved, Intercepted, NotIntercepted, Reported)
 UNKNOWN_ORDER = "order not ours"
 
 
@@ -83,3 +85,5 @@ def _apply(changes: Changes, order: Order, parcels: list[Parcel], fact: Fact) ->
             changes.fulfilment_cancelled(order, parcels, fact.traceparent)
         case NotIntercepted():
             changes.cancellation_refused(order, parcels, fact.traceparent)
+        case Reported():
+            apply_report(changes, order, parcels, fact)

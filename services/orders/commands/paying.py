@@ -40,6 +40,9 @@ ROUTE = "pay"
 CAUSE = "PayOrder"
 TOKEN_UNKNOWN = "payment_token_unknown"
 NEVER_RECEIVED = "never_received"
+RELEASED = "released"
+
+_CAPTURE_ENDS = (Outcome.CAPTURED, Outcome.CAPTURE_DECLINED, Outcome.REFUNDED)
 
 _log = log.get(__name__)
 
@@ -151,7 +154,7 @@ async def check_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -> 
 
 
 async def capture_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -> bool:
-    """Collects an authorised amount; False where the provider could not do it now."""
+    """Collects an authorised amount, or learns that it never will be; False where the provider could not do it now."""
     payment = await _load(desk, payment_id)
     if payment.state is not PaymentState.AUTHORISED:
         await _forget(desk, TimerKind.CAPTURE, payment_id)
@@ -159,8 +162,11 @@ async def capture_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -
     crash_point("orders.capture.before_provider")
     answer = await _call(policy, "capture", policy.providers[payment.provider].capture(payment_id))
     crash_point("orders.capture.after_provider")
-    if answer is None or answer.outcome is not Outcome.CAPTURED:
+    if answer is None or answer.outcome not in _CAPTURE_ENDS:
         return False
+    if answer.outcome is Outcome.REFUNDED:
+        # Not by us: the authorisation has run out, or somebody has released it at the provider.
+        answer = Answer(Outcome.CAPTURE_DECLINED, RELEASED)
     await settle(desk, payment_id, answer)
     return True
 
@@ -266,6 +272,9 @@ async def _apply(
             changed = changes.payment_declined(order, payment, answer.decline_code, traceparent)
         case Outcome.CAPTURED:
             kind, changed = TimerKind.CAPTURE, changes.payment_captured(order, payment, traceparent)
+        case Outcome.CAPTURE_DECLINED:
+            kind = TimerKind.CAPTURE
+            changed = changes.capture_declined(order, payment, answer.decline_code, traceparent)
         case Outcome.REFUNDED:
             kind, changed = TimerKind.REFUND, changes.payment_refunded(order, payment, traceparent)
         case _:

@@ -5,7 +5,7 @@ An order's payment_state mirrors its latest payment, which changes only under th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,10 +15,12 @@ from services.orders.domain import payment as payments
 from services.orders.domain.order import Order, Parcel, ParcelState, Transition
 from services.orders.domain.payment import Payment, PaymentState, PaymentTrigger
 from services.orders.domain.placement import PaymentTerms
+from services.orders.domain.pricing import PricedLine
 from services.orders.domain.states import Decision, Effect, OrderState, Trigger, decide
 
 EXTERNAL_PROVIDER = "external"
 STOCK_LOST = "STOCK_LOST"
+PAYMENT_DECLINED = "PAYMENT_DECLINED"
 
 
 class EventName(StrEnum):
@@ -30,6 +32,7 @@ class EventName(StrEnum):
     EXPIRED = "OrderExpired"
     CANCELLED = "OrderCancelled"
     CANCELLATION_REQUESTED = "OrderCancellationRequested"
+    STALLED = "OrderStalled"
     PROGRESSED = "OrderProgressed"
 
 
@@ -43,6 +46,14 @@ _EVENT_OF_STATE = {
 }
 
 
+class Reminder(NamedTuple):
+    """All that the warehouse needs to answer for an order that it may never have heard of."""
+
+    region_code: str
+    lines: Sequence[PricedLine]
+    hold_expire_time: datetime
+
+
 class OrderEvent(NamedTuple):
     """An event to be published; `detail` is the message's reason or cause, where it has one."""
 
@@ -54,6 +65,7 @@ class OrderEvent(NamedTuple):
     state: OrderState
     detail: str
     traceparent: str | None
+    reminder: Reminder | None = None
 
 
 class TimerKind(StrEnum):
@@ -99,6 +111,7 @@ class Changes:
         self.timers: list[Timer] = []
         self.deadlines_over: set[UUID] = set()
         self.ignored: Counter[str] = Counter()
+        self.unpaid_goods = 0
 
     def apply(
         self, order: Order, trigger: Trigger, *, detail: str = "", traceparent: str | None = None
@@ -200,8 +213,15 @@ class Changes:
         decision = self.apply(order, _REFUSED[standing_of(parcels)], traceparent=traceparent)
         if decision.effect is Effect.MOVE:
             order.reason = ""
+            if order.payment_state is PaymentState.CAPTURE_FAILED:
+                self.unpaid_goods += 1
 
     # What the buyer and the clock say.
+
+    def stalled(self, order: Order, reminder: Reminder) -> None:
+        """The warehouse has not answered in time and is asked again."""
+        self.apply(order, Trigger.STALLED)
+        self.events[-1] = self.events[-1]._replace(reminder=reminder)
 
     def cancel(self, order: Order, reason: str, traceparent: str | None) -> None:
         """Cancels at once before confirmation, asks the warehouse afterwards; `reason` is for people."""
@@ -247,6 +267,25 @@ class Changes:
             order, payment, PaymentTrigger.CAPTURED, Trigger.PAYMENT_CAPTURED, "", traceparent
         )
 
+    def capture_declined(
+        self, order: Order, payment: Payment, decline_code: str, traceparent: str | None
+    ) -> bool:
+        """The money will never come: the order is cancelled, unless its goods have left. False: nothing new."""
+        before = order.state
+        changed = self._move_payment(
+            order,
+            payment,
+            PaymentTrigger.CAPTURE_DECLINED,
+            Trigger.CAPTURE_DECLINED,
+            decline_code,
+            traceparent,
+        )
+        if changed and order.state is not before:
+            order.reason = PAYMENT_DECLINED
+        if changed and order.state in (OrderState.SHIPPED, OrderState.DELIVERED):
+            self.unpaid_goods += 1
+        return changed
+
     def payment_refunded(self, order: Order, payment: Payment, traceparent: str | None) -> bool:
         """The provider has given the money back or released it. False: nothing new."""
         return self._move_payment(
@@ -266,7 +305,7 @@ class Changes:
         if to_state is payment.state:
             self.ignored[trigger.cause] += 1
             return False
-        decline_code = detail if to_state is PaymentState.DECLINED else ""
+        decline_code = detail if to_state in (PaymentState.DECLINED, PaymentState.CAPTURE_FAILED) else ""
         self.apply(order, trigger, detail=detail, traceparent=traceparent)
         self.payment_moves.append(PaymentMove(payment.payment_id, payment.state, to_state, decline_code))
         if order.payment_id == payment.payment_id:
@@ -337,6 +376,8 @@ def standing_of(parcels: Iterable[Parcel]) -> Standing:
 
 def _event_name(decision: Decision, trigger: Trigger) -> EventName:
     """The message that tells of a decision. Back to CONFIRMED after a refused cancellation asks for nothing."""
+    if trigger is Trigger.STALLED:
+        return EventName.STALLED
     if decision.effect is not Effect.MOVE or trigger.cause == "CancellationRefused":
         return EventName.PROGRESSED
     return _EVENT_OF_STATE.get(decision.to_state, EventName.PROGRESSED)

@@ -1,9 +1,10 @@
 """What the warehouse tells about an order's stock and parcels, as values."""
 
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from services.orders.domain.order import ParcelState
+from services.orders.domain.order import Parcel, ParcelState
 
 
 class Reserved(NamedTuple):
@@ -65,4 +66,28 @@ class NotIntercepted(NamedTuple):
     traceparent: str | None
 
 
-Fact: TypeAlias = Reserved | Refused | HoldEnded | ParcelsOpened | ParcelMoved | Intercepted | NotIntercepted
+class HoldStanding(StrEnum):
+    """How a hold stands; the names are those of sampan.warehouse.v1.HoldState."""
+
+    PENDING = "PENDING"
+    POSTED = "POSTED"
+    VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+
+class Reported(NamedTuple):
+    """How the fulfilment stands, told to an order that has waited too long; `reason` and `detail` as in `Refused`."""
+
+    order_id: UUID
+    traceparent: str | None
+    hold: HoldStanding
+    sourcing: str
+    reason: str
+    detail: str
+    parcels: tuple[Parcel, ...]
+
+
+Fact: TypeAlias = (
+    Reserved | Refused | HoldEnded | ParcelsOpened | ParcelMoved | Intercepted | NotIntercepted | Reported
+)

@@ -21,6 +21,7 @@ class PaymentState(StrEnum):
     DECLINED = "DECLINED"
     REFUND_PENDING = "REFUND_PENDING"
     REFUNDED = "REFUNDED"
+    CAPTURE_FAILED = "CAPTURE_FAILED"
 
 
 LIVE = frozenset({PaymentState.PENDING, PaymentState.AUTHORISED, PaymentState.CAPTURED})
@@ -33,6 +34,7 @@ class PaymentTrigger(StrEnum):
     AUTHORISED_LATE = "AUTHORISED_LATE"
     DECLINED = "DECLINED"
     CAPTURED = "CAPTURED"
+    CAPTURE_DECLINED = "CAPTURE_DECLINED"
     REFUND_OWED = "REFUND_OWED"
     REFUNDED = "REFUNDED"
 
@@ -53,15 +55,17 @@ class Payment(NamedTuple):
 # "-" leaves the payment as it is (a repeated answer, or money that is already on its way back), "!" is a
 # contradiction. REFUND_OWED leaves PENDING alone: whether there is anything to give back is known only when
 # the provider answers, and that answer then comes too late. AUTHORISED_LATE after DECLINED is a provider that
-# had first lost the payment: the money goes back.
+# had first lost the payment: the money goes back. After CAPTURE_FAILED there is nothing to give back: the provider
+# has released what it had guaranteed.
 _TABLE = """
-trigger          PENDING         AUTHORISED      CAPTURED        DECLINED        REFUND_PENDING  REFUNDED
-AUTHORISED       AUTHORISED      -               -               !               -               -
-AUTHORISED_LATE  REFUND_PENDING  -               -               REFUND_PENDING  -               -
-DECLINED         DECLINED        !               !               -               !               !
-CAPTURED         !               CAPTURED        -               !               -               -
-REFUND_OWED      -               REFUND_PENDING  REFUND_PENDING  -               -               -
-REFUNDED         !               !               !               !               REFUNDED        -
+trigger          PENDING        AUTHORISED     CAPTURED       DECLINED       REFUND_PENDING REFUNDED CAPTURE_FAILED
+AUTHORISED       AUTHORISED     -              -              !              -              -        -
+AUTHORISED_LATE  REFUND_PENDING -              -              REFUND_PENDING -              -        -
+DECLINED         DECLINED       !              !              -              !              !        !
+CAPTURED         !              CAPTURED       -              !              -              -        !
+CAPTURE_DECLINED !              CAPTURE_FAILED !              !              -              -        -
+REFUND_OWED      -              REFUND_PENDING REFUND_PENDING -              -              -        -
+REFUNDED         !              !              !              !              REFUNDED       -        !
 """
 
 

@@ -56,12 +56,14 @@ class Trigger(Enum):
     # From the buyer and the clock.
     CANCEL = ("CancelOrder", "")
     PAYMENT_DEADLINE = ("PaymentDeadlinePassed", "")
+    STALLED = ("OrderStalled", "")
     # From the payment provider.
     PAYMENT_STARTED = ("PaymentStarted", "")
     PAYMENT_AUTHORISED = ("PaymentAuthorised", "")
     PAYMENT_AUTHORISED_LATE = ("PaymentAuthorised", "too late")
     PAYMENT_DECLINED = ("PaymentDeclined", "")
     PAYMENT_CAPTURED = ("PaymentCaptured", "")
+    CAPTURE_DECLINED = ("CaptureDeclined", "")
     PAYMENT_REFUNDED = ("PaymentRefunded", "")
 
     @property
@@ -103,8 +105,12 @@ _SHORT = {
 # - StockRejected in CONF, CCING: the hold had expired and the stock was gone; the money goes back.
 # - StockRejected, StockReserved, HoldVoided in CANC, EXP: the warehouse learns of the end and answers it.
 # - HoldExpired in CONF, CCING: the confirmation, on its way, makes the warehouse reserve again.
+# - HoldExpired in PEND: StockReserved was lost, and by now the goods are free again.
 # - ParcelAdvanced in CCING: a parcel was packed before the request to cancel came; CancellationRefused follows.
 # - FulfilmentCancelled, CancellationRefused in CANC: answers to a request that StockRejected had overtaken.
+# - CancellationRefused in CONF to DELIV: the answer to a request that a report of the warehouse had overtaken.
+# - OrderStalled: only a state that waits for the warehouse can wait for it too long.
+# - CaptureDeclined in CONF, FULF: goods that are still there are not sent without money; in SHIP, DELIV it is too late.
 # - PAYMENT_AUTHORISED_LATE: money that arrives when the order no longer waits for it is always recorded and
 #   given back, whatever the state.
 _TABLE = """
@@ -112,24 +118,26 @@ trigger                   PEND   AWAIT  CONF   FULF   SHIP   DELIV  CCING  CANC 
 STOCK_RESERVED_PAY_LATER  AWAIT  !      -      !      !      !      -      -      -      !
 STOCK_RESERVED_PREPAID    CONF   !      -      !      !      !      -      -      -      !
 STOCK_REJECTED            REJ    !      CANC   !      !      !      CANC   -      -      !
-HOLD_EXPIRED              !      EXP    -      !      !      !      -      -      -      !
+HOLD_EXPIRED              EXP    EXP    -      !      !      !      -      -      -      !
 HOLD_VOIDED               -      -      -      !      !      !      -      -      -      -
 PARCELS_ALLOCATED         !      !      =      !      !      !      =      !      !      !
 PARCELS_PART_PACKED       !      !      FULF   =      !      !      =      !      !      !
 PARCELS_ALL_SHIPPED       !      !      !      SHIP   =      !      =      !      !      !
 PARCELS_ALL_DELIVERED     !      !      !      !      DELIV  !      =      !      !      !
 FULFILMENT_CANCELLED      !      !      !      !      !      !      CANC   -      !      !
-REFUSED_BEFORE_PACKING    !      !      !      !      !      !      CONF   -      !      !
-REFUSED_PART_PACKED       !      !      !      !      !      !      FULF   -      !      !
-REFUSED_ALL_SHIPPED       !      !      !      !      !      !      SHIP   -      !      !
-REFUSED_ALL_DELIVERED     !      !      !      !      !      !      DELIV  -      !      !
+REFUSED_BEFORE_PACKING    !      !      -      -      -      -      CONF   -      !      !
+REFUSED_PART_PACKED       !      !      -      -      -      -      FULF   -      !      !
+REFUSED_ALL_SHIPPED       !      !      -      -      -      -      SHIP   -      !      !
+REFUSED_ALL_DELIVERED     !      !      -      -      -      -      DELIV  -      !      !
 CANCEL                    CANC   CANC   CCING  CCING  !      !      !      !      !      !
 PAYMENT_DEADLINE          !      EXP    -      -      -      -      -      -      -      -
+STALLED                   =      !      =      !      !      !      =      !      !      !
 PAYMENT_STARTED           !      =      !      !      !      !      !      !      !      !
 PAYMENT_AUTHORISED        !      CONF   !      !      !      !      !      !      !      !
 PAYMENT_AUTHORISED_LATE   !      =      =      =      =      =      =      =      =      !
 PAYMENT_DECLINED          !      =      =      =      =      =      =      =      =      !
 PAYMENT_CAPTURED          !      !      =      =      =      =      =      !      !      !
+CAPTURE_DECLINED          !      !      CCING  CCING  =      =      =      !      !      !
 PAYMENT_REFUNDED          !      =      =      =      =      =      =      =      =      !
 """
 

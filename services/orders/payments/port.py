@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     AUTHORISED = "AUTHORISED"
     DECLINED = "DECLINED"
     CAPTURED = "CAPTURED"
+    CAPTURE_DECLINED = "CAPTURE_DECLINED"
     REFUNDED = "REFUNDED"
     NEVER_SEEN = "NEVER_SEEN"
 
@@ -58,7 +59,11 @@ class PaymentProvider(Protocol):
         """
 
     async def capture(self, payment_id: UUID) -> Answer:
-        """Collects an authorised amount: CAPTURED, or REFUNDED where that came first."""
+        """Collects an authorised amount: CAPTURED, or REFUNDED where that came first.
+
+        CAPTURE_DECLINED, with a `decline_code`, is for good: the amount will never be collected, and what was
+        guaranteed is released. What may still succeed is `ProviderUnavailable`, and is asked for again.
+        """
 
     async def refund(self, payment_id: UUID) -> Answer:
         """Gives a captured amount back or releases an authorised one: REFUNDED.

@@ -22,6 +22,12 @@ ON CONFLICT (notification_id) DO NOTHING;
 UPDATE sandbox_payment SET capture_failures_left = capture_failures_left - 1
 WHERE payment_id = $1 AND state = 'AUTHORISED' AND capture_failures_left > 0 RETURNING payment_id;
 
+-- name: decline_capture
+-- Refuses for good to collect, where the card is one of $2, with its code in $3.
+UPDATE sandbox_payment AS p SET state = 'CAPTURE_DECLINED', decline_code = c.code
+FROM unnest($2::text[], $3::text[]) AS c (card, code)
+WHERE p.payment_id = $1 AND p.state = 'AUTHORISED' AND p.card = c.card;
+
 -- name: capture_payment
 -- Collects an authorised amount.
 UPDATE sandbox_payment SET state = 'CAPTURED' WHERE payment_id = $1 AND state = 'AUTHORISED';

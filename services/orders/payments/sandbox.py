@@ -38,6 +38,7 @@ class Card:
     after_expiry: bool = False
     deliveries: int = 1
     capture_failures: int = 0
+    capture_decline_code: str = ""
     silent: bool = False
 
     @property
@@ -67,7 +68,11 @@ _CARDS = {
         "card_late_after_expiry", answers_after_s=AFTER_EXPIRY_S, after_expiry=True
     ),
     "card_capture_retry": Card("card_capture_retry", capture_failures=1),
+    "card_capture_declined": Card("card_capture_declined", capture_decline_code=_DECLINE_CODES[2]),
     "card_timeout": Card("card_timeout", silent=True),
+}
+_CAPTURE_DECLINES = {
+    card.name: card.capture_decline_code for card in _CARDS.values() if card.capture_decline_code
 }
 
 
@@ -135,6 +140,12 @@ class SandboxProvider:
         async def work(connection: Connection) -> bool:
             if await connection.fetchval(self._queries["fail_capture"], payment_id) is not None:
                 return False
+            await connection.execute(
+                self._queries["decline_capture"],
+                payment_id,
+                list(_CAPTURE_DECLINES),
+                list(_CAPTURE_DECLINES.values()),
+            )
             await connection.execute(self._queries["capture_payment"], payment_id)
             return True
 

@@ -293,3 +293,47 @@ FROM order_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, line_numbe
 SELECT t.version, t.from_state, t.to_state, t.cause, t.detail, t.time
 FROM order_transitions AS t JOIN orders AS o ON o.order_id = t.order_id
 WHERE o.tenant_id = $1 AND o.order_id = $2 ORDER BY t.version;
+
+-- name: walk_waiting
+-- The next $4 orders in state $1 that were placed after ($2, $3) and more than $5 seconds ago; of them, those that
+-- wait for the warehouse: how many, how many were asked for $7 times or more, and the first $8 that are due to be
+-- asked for, with their versions. An order is due $5 seconds after it came to wait, then each time after twice as long,
+-- at most $6 seconds. A confirmed order waits until it knows its parcels.
+WITH page AS MATERIALIZED (
+    SELECT o.order_id, o.create_time, o.version FROM orders AS o
+    WHERE o.state = $1 AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED')
+      AND o.create_time < now() - make_interval(secs => $5)
+      AND (o.create_time, o.order_id) > ($2, $3)
+    ORDER BY o.create_time, o.order_id LIMIT $4
+), waiting AS MATERIALIZED (
+    SELECT p.order_id, p.create_time, p.version, asked.times, asked.last_time
+    FROM page AS p
+    CROSS JOIN LATERAL (
+        SELECT max(t.time) FILTER (WHERE t.from_state IS DISTINCT FROM t.to_state) AS since,
+               max(t.time) FILTER (WHERE t.from_state IS DISTINCT FROM t.to_state OR t.cause = 'OrderStalled')
+                   AS last_time,
+               count(*) FILTER (WHERE t.cause = 'OrderStalled' AND t.to_state = $1) AS times
+        FROM order_transitions AS t WHERE t.order_id = p.order_id
+    ) AS asked
+    WHERE asked.since < now() - make_interval(secs => $5)
+      AND ($1 <> 'CONFIRMED' OR NOT EXISTS (SELECT 1 FROM order_parcels AS q WHERE q.order_id = p.order_id))
+), due AS (
+    SELECT order_id, version FROM waiting
+    WHERE last_time < now() - make_interval(secs => least($6, $5 * power(2, least(times, 30))))
+    ORDER BY create_time, order_id LIMIT $8
+)
+SELECT (SELECT count(*) FROM page) AS seen, last.create_time, last.order_id,
+       (SELECT count(*) FROM waiting) AS stuck, (SELECT count(*) FROM waiting WHERE times >= $7) AS unanswered,
+       (SELECT array_agg(order_id) FROM due) AS due_ids, (SELECT array_agg(version) FROM due) AS due_versions
+FROM (SELECT 1) AS one
+LEFT JOIN LATERAL (
+    SELECT create_time, order_id FROM page ORDER BY create_time DESC, order_id DESC LIMIT 1
+) AS last ON true;
+
+-- name: select_reminders
+-- What the warehouse was told of orders: where to, and until when to hold, computed as at placement: $2 seconds past
+-- the payment window, or $3 seconds from placement where that was prepaid; at least $4 seconds from now.
+SELECT order_id, region_code,
+       greatest(coalesce(payment_expire_time + make_interval(secs => $2), create_time + make_interval(secs => $3)),
+                now() + make_interval(secs => $4)) AS hold_expire_time
+FROM orders WHERE order_id = ANY ($1::uuid[]);

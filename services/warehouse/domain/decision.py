@@ -21,6 +21,7 @@ from services.warehouse.domain.holds import (
     Fact,
     Fulfilment,
     FulfilmentCancelled,
+    FulfilmentReported,
     HoldExpired,
     HoldState,
     HoldVoided,
@@ -29,10 +30,12 @@ from services.warehouse.domain.holds import (
     Line,
     ParcelsAllocated,
     Post,
+    Remind,
     Reserve,
     StockRejected,
     StockReserved,
     Void,
+    Wanted,
 )
 from services.warehouse.domain.parcels import OpenedParcel, ParcelState
 from services.warehouse.domain.sourcing import Demand, Plan, Refusal, Rejection, source
@@ -84,6 +87,7 @@ class Changes:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
+_OPEN = frozenset({HoldState.PENDING, HoldState.EXPIRED})
 _NO_LEVELS: Mapping[str, StockLevel] = {}
 
 
@@ -122,6 +126,8 @@ class _Batch:
             self._expire(fulfilment, command)
             if isinstance(command, Expire):
                 return Outcome("expire", "expired", fulfilment, None)
+        if isinstance(command, Remind):
+            return self._remind(command, fulfilment)
         if isinstance(command, Reserve):
             return self._reserve(command, fulfilment)
         if isinstance(command, Post):
@@ -159,7 +165,7 @@ class _Batch:
             return Outcome("reserve", "voided_before", fulfilment, None)
         return Outcome("reserve", "repeated", fulfilment, None)
 
-    def _post(self, command: Post, fulfilment: Fulfilment | None) -> Outcome:
+    def _post(self, command: Post | Remind, fulfilment: Fulfilment | None) -> Outcome:
         if fulfilment is None:
             return Outcome("post", "not_found", None, HoldNotFound(command.order_id))
         if fulfilment.state is HoldState.POSTED:
@@ -203,7 +209,7 @@ class _Batch:
         # An order that was intercepted ends as cancelled too: by then there is nothing to give back.
         return Outcome("void", "unchanged", fulfilment, None)
 
-    def _intercept(self, command: Intercept, fulfilment: Fulfilment | None) -> Outcome:
+    def _intercept(self, command: Intercept | Remind, fulfilment: Fulfilment | None) -> Outcome:
         """Always answers: the order waits for one of two facts."""
         if fulfilment is None:
             fulfilment = self._create(command, HoldState.VOIDED)
@@ -219,6 +225,37 @@ class _Batch:
                 self._put_back(fulfilment)
         self._say(FulfilmentCancelled, fulfilment, command)
         return Outcome("intercept", "cancelled", fulfilment, None)
+
+    def _remind(self, command: Remind, fulfilment: Fulfilment | None) -> Outcome:
+        """Does what the order waits for, unless that is done; where nothing came of it that is told, reports."""
+        facts = len(self.changes.facts)
+        self._catch_up(command, fulfilment)
+        fulfilment = self._fulfilments[command.order_id]
+        if len(self.changes.facts) > facts:
+            return Outcome("remind", "caught_up", fulfilment, None)
+        self._say(
+            FulfilmentReported,
+            fulfilment,
+            command,
+            state=fulfilment.state,
+            sourcing=fulfilment.sourcing,
+            reason=fulfilment.rejection
+            or (Rejection.VOIDED_BEFORE if fulfilment.state is HoldState.VOIDED else None),
+            shortages=fulfilment.shortages,
+            parcels=fulfilment.parcels,
+        )
+        return Outcome("remind", "reported", fulfilment, None)
+
+    def _catch_up(self, command: Remind, fulfilment: Fulfilment | None) -> None:
+        if command.wanted is Wanted.INTERCEPTION:
+            states = {parcel.state for parcel in fulfilment.parcels} if fulfilment is not None else set()
+            if fulfilment is None or fulfilment.state in _OPEN or states == {ParcelState.ALLOCATED}:
+                self._intercept(command, fulfilment)
+            return
+        if fulfilment is None or fulfilment.is_tombstone():
+            fulfilment = self._reserve(command, fulfilment).hold
+        if command.wanted is Wanted.PARCELS and fulfilment is not None and fulfilment.state in _OPEN:
+            self._post(command, fulfilment)
 
     def _expire(self, fulfilment: Fulfilment, command: Command) -> None:
         self._stock.release(fulfilment.tenant_id, fulfilment.allocations)

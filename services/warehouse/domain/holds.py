@@ -112,6 +112,21 @@ class Reserve(Command):
     is_valid: bool = True
 
 
+class Wanted(StrEnum):
+    """What an order waits for."""
+
+    DECISION = "DECISION"
+    PARCELS = "PARCELS"
+    INTERCEPTION = "INTERCEPTION"
+
+
+@dataclass(slots=True, kw_only=True)
+class Remind(Reserve):
+    """The order has waited too long: do what it waits for, unless that is done, and say how it stands."""
+
+    wanted: Wanted
+
+
 @dataclass(slots=True, kw_only=True)
 class Post(Command):
     """The order is confirmed: take the goods and open parcels."""
@@ -196,6 +211,17 @@ class FulfilmentCancelled(Fact):
 @dataclass(slots=True, kw_only=True)
 class CancellationRefused(Fact):
     """A confirmed order could not be intercepted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FulfilmentReported(Fact):
+    """How it stands; nothing has changed."""
+
+    state: HoldState
+    sourcing: str
+    reason: Rejection | None
+    shortages: tuple[Shortage, ...]
+    parcels: tuple[OpenedParcel, ...]
 
 
 @dataclass(slots=True)

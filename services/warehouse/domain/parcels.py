@@ -33,6 +33,8 @@ class OpenedParcel(NamedTuple):
     parcel_id: str
     warehouse_id: str
     state: ParcelState
+    carrier: str = ""
+    tracking_number: str = ""
 
 
 class ParcelItem(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from services.chassis.pg import Connection
 from services.chassis.queries import load_queries
 from services.warehouse.domain.decision import WorkingSet
-from services.warehouse.domain.holds import Command, Fulfilment, HoldState, Intercept, Reserve
+from services.warehouse.domain.holds import Command, Fulfilment, HoldState, Intercept, Remind, Reserve
 from services.warehouse.domain.parcels import OpenedParcel, ParcelState
 from services.warehouse.domain.stock import SkuStock, StockBook, StockLevel
 from services.warehouse.domain.warehouses import Network
@@ -123,17 +123,19 @@ async def _load_fulfilments(connection: Connection, commands: Sequence[Command])
     found = {str(row["order_id"]): fulfilment_of(row) for row in rows}
     for order_id, allocations in (await find_allocations(connection, list(found))).items():
         found[order_id].allocations = allocations
-    intercepted = [
+    with_parcels = [
         command.order_id
         for command in commands
-        if isinstance(command, Intercept) and command.order_id in found
+        if isinstance(command, Intercept | Remind) and command.order_id in found
     ]
-    if intercepted:
+    if with_parcels:
         parcels: dict[str, list[OpenedParcel]] = defaultdict(list)
-        for order_id, parcel_id, warehouse_id, state in await connection.fetch(
-            queries["find_parcels_of_orders"], intercepted
+        for order_id, parcel_id, warehouse_id, state, carrier, tracking_number in await connection.fetch(
+            queries["find_parcels_of_orders"], with_parcels
         ):
-            parcels[str(order_id)].append(OpenedParcel(str(parcel_id), warehouse_id, ParcelState(state)))
+            parcels[str(order_id)].append(
+                OpenedParcel(str(parcel_id), warehouse_id, ParcelState(state), carrier, tracking_number)
+            )
         for order_id, opened in parcels.items():
             found[order_id].parcels = tuple(opened)
     return found

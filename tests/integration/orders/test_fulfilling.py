@@ -140,7 +140,6 @@ async def test_the_impossible_is_poison_and_changes_nothing(dsn: str) -> None:
     async with running(dsn) as orders:
         good, bad = await orders.placed(), await orders.placed()
         for impossible in (
-            warehouse_events.HoldExpired(tenant_id=TENANT, order_id=bad.order_id),
             warehouse_events.ParcelsAllocated(tenant_id=TENANT, order_id=bad.order_id),
             advanced(bad, str(uuid7()), "PACKED"),
             advanced(bad, "no-uuid", "PACKED"),

@@ -6,15 +6,24 @@ from uuid import UUID
 import grpc
 import pytest
 from sampan.orders.v1 import order_service_pb2 as pb
+from sampan.warehouse.v1 import events_pb2 as warehouse_events
 
 from services.chassis.errors import Unavailable
 from services.chassis.rpc.status import error_of
-from services.orders import workers
+from services.orders import measures, workers
 from services.orders.commands import paying
 from services.orders.domain.changes import TimerKind
 from services.orders.errors import OrderStateWrong
 from services.orders.payments.port import Answer, Outcome
-from tests.integration.orders.running import TENANT, Running, payment_name, refused, running, state_name
+from tests.integration.orders.running import (
+    TENANT,
+    Running,
+    advanced,
+    payment_name,
+    refused,
+    running,
+    state_name,
+)
 
 pytestmark = pytest.mark.postgres
 
@@ -321,3 +330,67 @@ async def test_work_waits_out_a_dependency(dsn: str) -> None:
     with pytest.raises(OrderStateWrong):
         await workers.repeat("test", work, pause_s=0.01, full=1)
     assert calls == 2
+
+
+async def test_a_capture_that_is_refused_for_good_cancels_the_order_before_its_goods_leave(dsn: str) -> None:
+    async with running(dsn) as orders:
+        order = await orders.awaiting_payment()
+        await orders.pay(order, "card_capture_declined")
+        await orders.opened(order)
+        await orders.work()
+        assert await standing(orders, order) == ("CANCELLING", "CAPTURE_FAILED")
+        assert (await orders.outbox(order))[-1][0] == "OrderCancellationRequested"
+        assert await orders.rows_in("timers") == 0, "nobody asks again"
+        alarms = measures.UNPAID_GOODS._value.get()
+        await orders.tell(warehouse_events.FulfilmentCancelled(order_id=order.order_id))
+        found = await orders.get(order)
+        assert (state_name(found.state), found.reason) == ("CANCELLED", "PAYMENT_DECLINED")
+        assert await standing(orders, order) == ("CANCELLED", "CAPTURE_FAILED"), (
+            "there is nothing to give back"
+        )
+        assert await orders.rows_in("timers") == 0
+        assert measures.UNPAID_GOODS._value.get() == alarms
+        assert [cause for _, _, cause in await orders.history(order)][-3:] == [
+            "ParcelsAllocated",
+            "CaptureDeclined",
+            "FulfilmentCancelled",
+        ]
+
+
+async def test_goods_that_have_left_before_the_capture_was_refused_are_an_alarm(dsn: str) -> None:
+    async with running(dsn) as orders:
+        shipped, packed = [await orders.awaiting_payment() for _ in range(2)]
+        for order in (shipped, packed):
+            await orders.pay(order, "card_capture_declined")
+            [parcel_id] = await orders.opened(order)
+            await orders.tell(advanced(order, parcel_id, "PACKED"))
+        await orders.tell(advanced(shipped, (await orders.get(shipped)).parcels[0].parcel_id, "SHIPPED"))
+        alarms = measures.UNPAID_GOODS._value.get()
+        await orders.work()
+        assert await standing(orders, shipped) == ("SHIPPED", "CAPTURE_FAILED")
+        assert await standing(orders, packed) == ("CANCELLING", "CAPTURE_FAILED")
+        assert measures.UNPAID_GOODS._value.get() == alarms + 1
+        await orders.tell(warehouse_events.CancellationRefused(order_id=packed.order_id))
+        assert await standing(orders, packed) == ("FULFILLING", "CAPTURE_FAILED")
+        assert (await orders.get(packed)).reason == ""
+        assert measures.UNPAID_GOODS._value.get() == alarms + 2
+
+
+async def test_an_authorisation_that_was_released_at_the_provider_is_a_capture_that_failed(dsn: str) -> None:
+    async with running(dsn) as orders:
+        order = await orders.awaiting_payment()
+        await orders.pay(order, "card_authorised")
+        await orders.sandbox.refund(UUID((await orders.get(order)).payment_id))
+        await orders.work()
+        assert await standing(orders, order) == ("CANCELLING", "CAPTURE_FAILED")
+
+
+async def test_a_refused_capture_of_an_order_that_is_cancelled_already_leaves_its_reason(dsn: str) -> None:
+    async with running(dsn) as orders:
+        order = await orders.awaiting_payment()
+        await orders.pay(order, "card_capture_declined")
+        await orders.cancel(order)
+        await orders.work()
+        assert await standing(orders, order) == ("CANCELLING", "CAPTURE_FAILED")
+        await orders.tell(warehouse_events.FulfilmentCancelled(order_id=order.order_id))
+        assert (await orders.get(order)).reason == "CANCELLED_BY_REQUEST"

@@ -17,6 +17,13 @@ from services.orders.domain.placement import PaymentTerms
 from services.orders.domain.states import FINAL, OrderState, Trigger
 
 HOLDS_MONEY = {PaymentState.AUTHORISED, PaymentState.CAPTURED}
+ANSWERS = (
+    "payment_authorised",
+    "payment_declined",
+    "payment_captured",
+    "capture_declined",
+    "payment_refunded",
+)
 PAID_STATES = {
     OrderState.CONFIRMED,
     OrderState.FULFILLING,
@@ -97,12 +104,12 @@ class AnOrder(RuleBasedStateMachine):
         if self.order.payment_state not in HOLDS_MONEY | {PaymentState.PENDING}:
             self.attempt(lambda: self.changes.start_payment(self.order, uuid7(), "sandbox", 1, None))
 
-    @rule(data=st.data(), answer=st.sampled_from(["authorised", "declined", "captured", "refunded"]))
+    @rule(data=st.data(), answer=st.sampled_from(ANSWERS))
     def answered(self, data: st.DataObject, answer: str) -> None:
         if self.payments:
             payment = self.payments[data.draw(st.sampled_from(sorted(self.payments)))]
-            more = ("do_not_honour",) if answer == "declined" else ()
-            step = getattr(self.changes, f"payment_{answer}")
+            more = ("do_not_honour",) if answer.endswith("declined") else ()
+            step = getattr(self.changes, answer)
             self.attempt(lambda: step(self.order, payment, *more, None))
 
     @invariant()
@@ -125,8 +132,14 @@ class AnOrder(RuleBasedStateMachine):
         for payment in self.payments.values():
             if payment.state in HOLDS_MONEY:
                 assert self.order.state in PAID_STATES
-        if self.order.state in PAID_STATES:
+        if self.order.state in PAID_STATES and self.order.payment_state is not PaymentState.CAPTURE_FAILED:
             assert self.order.payment_state in HOLDS_MONEY
+
+    @invariant()
+    def goods_without_money_are_held_back_or_alarmed(self) -> None:
+        failed = self.order.payment_state is PaymentState.CAPTURE_FAILED
+        if failed and self.order.state in PAID_STATES - {OrderState.CANCELLING}:
+            assert self.changes.unpaid_goods >= 1
 
     @invariant()
     def money_to_be_given_back_has_a_timer(self) -> None:
