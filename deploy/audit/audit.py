@@ -17,27 +17,31 @@ from services.chassis.queries import load_queries
 MARKS = {"ok": "[green]ok[/]", "failed": "[bold red]FAILED[/]", "could not run": "[bold yellow]NOT RUN[/]"}
 
 
+def queue_checks(dsns: Mapping[str, str], *, parked_expected: int) -> list[Check]:
+    """Those of what waits in the services' databases: to be sent, or for a person."""
+    consuming = {name: dsns[name] for name in CONSUMING_DATABASES}
+    return [
+        Check(
+            "13 parked, applied",
+            "No parked event has had an effect, nor has one behind it.",
+            partial(_in_each, consuming, "parked_and_applied", 0),
+        ),
+        Check("15 outbox", "Every event has left its outbox.", partial(_in_each, dsns, "outbox_is_empty", 0)),
+        Check(
+            "15 parked",
+            "Nothing is parked but what was poisoned on purpose.",
+            partial(_in_each, consuming, "nothing_is_parked", parked_expected),
+        ),
+    ]
+
+
 def all_checks(settings: AuditSettings) -> list[Check]:
     """Every check, in the order of the invariants."""
     checks = [
         *sql_checks(settings.dsns, late_s_max=settings.late_s_max),
         *CrossExamination(settings.dsns).checks(),
         *TopicExamination(settings.bootstrap, settings.dsns, injected=settings.injected).checks(),
-        Check(
-            "15 outbox",
-            "Every event has left its outbox.",
-            partial(_in_each, settings.dsns, "outbox_is_empty", 0),
-        ),
-        Check(
-            "15 parked",
-            "Nothing is parked but what was poisoned on purpose.",
-            partial(
-                _in_each,
-                {name: settings.dsns[name] for name in CONSUMING_DATABASES},
-                "nothing_is_parked",
-                settings.parked_expected,
-            ),
-        ),
+        *queue_checks(settings.dsns, parked_expected=settings.parked_expected),
     ]
     if settings.history is not None:
         checks += history_checks(settings.history, settings.tenant_id, settings.dsns["orders"])

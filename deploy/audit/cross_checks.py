@@ -51,6 +51,9 @@ def judge_states(order: Row | None, fulfilment: Row | None) -> str | None:
     if order["tenant_id"] != fulfilment["tenant_id"]:
         return f"of tenant {order['tenant_id']}, its hold of {fulfilment['tenant_id']}"
     hold = fulfilment["hold_state"]
+    if order["state"] == "REJECTED" and hold == "VOIDED" and fulfilment["rejection"] is not None:
+        # Voided before its order was heard of: the late reservation was refused, and the order was told so.
+        return None
     if hold not in HOLDS_ALLOWED[order["state"]]:
         return f"{order['state']}, but its hold is {hold}"
     if order["state"] == "CANCELLED" and hold == "POSTED" and not fulfilment["all_cancelled"]:

@@ -122,10 +122,18 @@ FROM (
 LEFT JOIN orders AS o ON o.order_id = k.order_id;
 
 -- name: no_order_is_stuck
--- Orders. None waits for another service for more than $1 seconds.
-SELECT order_id || ': ' || state || ' since ' || update_time AS offender,
-       update_time < clock_timestamp() - make_interval(secs => $1::float8) AS bad
-FROM orders WHERE state IN ('PENDING', 'CANCELLING');
+-- Orders. None waits for the warehouse for more than $1 seconds: for its decision, its parcels or its answer. It
+-- waits since it came into its state; that it asked again is no progress.
+SELECT o.order_id || ': ' || o.state || ' since ' || t.since || ', asked again ' || t.asked || ' times' AS offender,
+       t.since < clock_timestamp() - make_interval(secs => $1::float8) AS bad
+FROM orders AS o
+CROSS JOIN LATERAL (
+    SELECT max(time) FILTER (WHERE from_state IS DISTINCT FROM to_state) AS since,
+           count(*) FILTER (WHERE cause = 'OrderStalled') AS asked
+    FROM order_transitions WHERE order_id = o.order_id
+) AS t
+WHERE o.state IN ('PENDING', 'CANCELLING')
+   OR (o.state = 'CONFIRMED' AND NOT EXISTS (SELECT 1 FROM order_parcels AS p WHERE p.order_id = o.order_id));
 
 -- name: waiting_orders_have_a_timer
 -- Orders. An order that awaits payment has a timer at its deadline, which lies less than $1 seconds back.
@@ -154,14 +162,34 @@ WHERE o.payment_id IS NOT NULL;
 
 -- name: money_is_held_only_for_confirmed_orders
 -- Orders. A confirmed order has authorised or captured money; any other has none, or its refund is open or done.
+-- Money that could never be collected is known as such, and only where the order could not be held back by then.
 SELECT o.order_id || ': ' || o.state || ' with ' || coalesce(p.live, 'no') || ' money' AS offender,
-       CASE WHEN o.state IN ('CONFIRMED', 'FULFILLING', 'SHIPPED', 'DELIVERED', 'CANCELLING') THEN p.live IS NULL
+       CASE WHEN o.state IN ('FULFILLING', 'SHIPPED', 'DELIVERED', 'CANCELLING') THEN p.live IS NULL AND NOT p.failed
+            WHEN o.state = 'CONFIRMED' THEN p.live IS NULL
             ELSE p.live IS NOT NULL END AS bad
 FROM orders AS o
-LEFT JOIN (
-    SELECT order_id, string_agg(state, '+') AS live FROM payments
-    WHERE state IN ('AUTHORISED', 'CAPTURED') GROUP BY 1
-) AS p USING (order_id);
+CROSS JOIN LATERAL (
+    SELECT string_agg(state, '+') FILTER (WHERE state IN ('AUTHORISED', 'CAPTURED')) AS live,
+           coalesce(bool_or(state = 'CAPTURE_FAILED'), false) AS failed
+    FROM payments WHERE order_id = o.order_id
+) AS p;
+
+-- name: payments_match_the_provider
+-- Orders, and the books of the sandbox provider: what we believe of a payment is what the provider says. What is under
+-- way on either side (asked for, to be captured, to be given back) may be ahead there, never the other way round.
+SELECT coalesce(p.payment_id, b.payment_id) || ': ' || coalesce(p.state || ' over ' || p.amount_minor, 'unknown')
+           || ', the provider says ' || coalesce(b.state || ' over ' || b.amount_minor, 'nothing') AS offender,
+       coalesce(NOT CASE p.state
+           WHEN 'PENDING' THEN true
+           WHEN 'AUTHORISED' THEN b.state IN ('AUTHORISED', 'CAPTURED', 'CAPTURE_DECLINED', 'REFUNDED')
+           WHEN 'CAPTURED' THEN b.state = 'CAPTURED'
+           WHEN 'CAPTURE_FAILED' THEN b.state IN ('CAPTURE_DECLINED', 'REFUNDED')
+           WHEN 'DECLINED' THEN coalesce(b.state, 'DECLINED') IN ('DECLINED', 'REFUNDED')
+           WHEN 'REFUND_PENDING' THEN b.state IN ('AUTHORISED', 'CAPTURED', 'CAPTURE_DECLINED', 'REFUNDED')
+           WHEN 'REFUNDED' THEN b.state = 'REFUNDED'
+       END, true) OR (b.card <> '' AND b.amount_minor <> p.amount_minor) AS bad
+FROM (SELECT * FROM payments WHERE provider = 'sandbox') AS p
+FULL JOIN sandbox_payment AS b ON b.payment_id = p.payment_id;
 
 -- name: open_payments_have_a_timer
 -- Orders. Whatever the provider still has to do for a payment is somebody's next step.
@@ -184,6 +212,14 @@ SELECT grp || ' ' || topic || ' ' || aggregate_id || ' version ' || coalesce(ver
            || ' ' || detail AS offender, true AS bad
 FROM parked_event WHERE state = 'PARKED';
 
+-- name: parked_and_applied
+-- Any service. A parked event waits for a person: it, and what comes after it, must have had no effect.
+SELECT e.grp || ' ' || e.topic || ' ' || e.aggregate_id || ' version ' || e.version || ' is parked, applied is '
+           || a.version AS offender, true AS bad
+FROM parked_event AS e
+JOIN consumer_applied AS a ON a.grp = e.grp AND a.topic = e.topic AND a.aggregate_id = e.aggregate_id
+WHERE e.state = 'PARKED' AND a.version >= e.version;
+
 -- name: stream_orders
 -- Orders, sorted by id: what each expects of the warehouse. Lines of one SKU add up.
 SELECT o.order_id, o.tenant_id, o.state, l.lines, p.parcels
@@ -200,7 +236,7 @@ ORDER BY o.order_id;
 
 -- name: stream_fulfilments
 -- Warehouse, sorted by order id: what it did for each order.
-SELECT f.order_id, f.tenant_id, f.hold_state, a.lines, p.parcels, coalesce(p.all_cancelled, false) AS all_cancelled
+SELECT f.order_id, f.tenant_id, f.hold_state, f.rejection, a.lines, p.parcels, coalesce(p.all_cancelled, false) AS all_cancelled
 FROM fulfilments AS f
 LEFT JOIN LATERAL (
     SELECT md5(string_agg(sku || E'\n' || units, E'\n' ORDER BY sku)) AS lines

@@ -94,7 +94,13 @@ SQL_CHECKS: Sequence[SqlCheck] = (
         "11 money",
         "money_is_held_only_for_confirmed_orders",
         "orders",
-        "Money is held if and only if the order is confirmed; else its refund is open or done.",
+        "Money is held if and only if the order is confirmed; else it is given back, or known as lost.",
+    ),
+    SqlCheck(
+        "11 provider",
+        "payments_match_the_provider",
+        "orders",
+        "What orders says of a payment is what the provider's books say.",
     ),
     SqlCheck(
         "11 next step",

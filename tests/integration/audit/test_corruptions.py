@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.audit.audit import queue_checks
 from deploy.audit.checks import Check, Result, run
 from deploy.audit.cross_checks import CrossExamination
 from deploy.audit.history_checks import history_checks
@@ -14,12 +15,14 @@ from deploy.audit.sql_checks import sql_checks
 from tests.conftest import DatabaseFactory
 from tests.integration.audit.world import (
     CANCELLED,
+    CARD_PAYMENT,
     CONFIRMED,
     PARCEL,
     PAYMENT,
     REJECTED,
     WAITING,
     build,
+    catches,
     run_sql,
 )
 
@@ -32,7 +35,18 @@ def dsns(database_factory: DatabaseFactory) -> Mapping[str, str]:
 
 
 def database_checks(dsns: Mapping[str, str]) -> list[Check]:
-    return [*sql_checks(dsns, late_s_max=60), *CrossExamination(dsns).checks()]
+    return [
+        *sql_checks(dsns, late_s_max=60),
+        *CrossExamination(dsns).checks(),
+        *queue_checks(dsns, parked_expected=0),
+    ]
+
+
+PARK = (
+    'INSERT INTO parked_event (grp, topic, part, "offset", record_time, record_key, header_names, header_values, '
+    "payload, aggregate_id, version, type, cause, detail) VALUES ('g', 'topic', 0, 4, now(), '', '{}', '{}', '', 'a', "
+    "3, 'sampan.Happened', 'FAILED', 'of a bug')"
+)
 
 
 async def failed(checks: list[Check]) -> dict[str, Result]:
@@ -104,8 +118,25 @@ CORRUPTIONS = [
     (
         "9 stuck",
         "orders",
-        f"UPDATE orders SET state = 'PENDING', update_time = now() - '5 min'::interval WHERE order_id = '{REJECTED}'",
+        f"UPDATE orders SET state = 'PENDING' WHERE order_id = '{REJECTED}'; "
+        "UPDATE order_transitions SET time = now() - '5 min'::interval",
         f"{REJECTED}: PENDING since",
+    ),
+    (
+        "9 stuck",
+        "orders",
+        "DELETE FROM order_parcels; UPDATE order_transitions SET time = now() - '5 min'::interval",
+        f"{CONFIRMED}: CONFIRMED since",
+    ),
+    (
+        "9 stuck",
+        "orders",
+        # Asked again a moment ago: that is no progress.
+        f"UPDATE orders SET state = 'CANCELLING', version = 4 WHERE order_id = '{CONFIRMED}'; "
+        "INSERT INTO order_transitions (order_id, version, from_state, to_state, cause, detail) VALUES "
+        f"('{CONFIRMED}', 4, 'CANCELLING', 'CANCELLING', 'OrderStalled', ''); "
+        "UPDATE order_transitions SET time = now() - '5 min'::interval WHERE cause <> 'OrderStalled'",
+        "asked again 1 times",
     ),
     ("9 deadline", "orders", "DELETE FROM timers", f"{WAITING}: awaits payment until"),
     (
@@ -139,6 +170,37 @@ CORRUPTIONS = [
         "orders",
         f"UPDATE payments SET order_id = '{CANCELLED}'",
         f"{CANCELLED}: CANCELLED with CAPTURED money",
+    ),
+    (
+        "11 money",
+        "orders",
+        "UPDATE payments SET state = 'CAPTURE_FAILED'; UPDATE orders SET payment_state = 'CAPTURE_FAILED' "
+        "WHERE payment_id IS NOT NULL",
+        f"{CONFIRMED}: CONFIRMED with no money",
+    ),
+    (
+        "11 provider",
+        "orders",
+        "UPDATE sandbox_payment SET state = 'CAPTURED'",
+        f"{CARD_PAYMENT}: DECLINED over 750, the provider says CAPTURED over 750",
+    ),
+    (
+        "11 provider",
+        "orders",
+        f"DELETE FROM payments WHERE payment_id = '{CARD_PAYMENT}'",
+        f"{CARD_PAYMENT}: unknown, the provider says DECLINED",
+    ),
+    (
+        "11 provider",
+        "orders",
+        "UPDATE payments SET state = 'CAPTURED', provider = 'sandbox' WHERE provider = 'external'",
+        f"{PAYMENT}: CAPTURED over 500, the provider says nothing",
+    ),
+    (
+        "11 provider",
+        "orders",
+        "UPDATE sandbox_payment SET amount_minor = 1",
+        f"{CARD_PAYMENT}: DECLINED over 750, the provider says DECLINED over 1",
     ),
     (
         "11 next step",
@@ -200,6 +262,26 @@ CORRUPTIONS = [
         "UPDATE parcels SET state = 'PACKED'",
         f"{CONFIRMED}: orders knows {PARCEL} w ALLOCATED; the warehouse has {PARCEL} w PACKED",
     ),
+    (
+        "10 states",
+        "warehouse",
+        f"UPDATE fulfilments SET hold_state = 'VOIDED', rejection = NULL WHERE order_id = '{REJECTED}'",
+        f"{REJECTED}: REJECTED, but its hold is VOIDED",
+    ),
+    (
+        "13 parked, applied",
+        "orders",
+        f"{PARK}; INSERT INTO consumer_applied (aggregate_id, topic, grp, version) VALUES ('a', 'topic', 'g', 3)",
+        "orders: g topic a version 3 is parked, applied is 3",
+    ),
+    (
+        "15 outbox",
+        "warehouse",
+        "INSERT INTO outbox (bucket, topic, key, aggregate_id, version, type, payload, event_id, event_time) "
+        "VALUES (0, 'topic', 'k', 'a', 2, 't', '', gen_random_uuid(), now())",
+        "warehouse: topic a version 2 since",
+    ),
+    ("15 parked", "orders", PARK, "orders: g topic a version 3: FAILED of a bug"),
 ]
 
 
@@ -214,9 +296,24 @@ async def test_a_corruption_is_caught_and_its_place_named(
     assert any(offender in text for text in found[check].offenders), found[check].offenders
 
 
-def test_every_check_of_the_databases_has_a_corruption() -> None:
-    nowhere = {"orders": "", "warehouse": ""}
-    assert {check.id for check in database_checks(nowhere)} == {check for check, *_ in CORRUPTIONS}
+async def test_what_was_poisoned_on_purpose_is_expected_exactly(dsns: Mapping[str, str]) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    found = await failed(queue_checks(dsns, parked_expected=1))
+    assert found["15 parked"].offenders == ("nothing is, 1 expected",)
+    await run_sql(dsns["warehouse"], PARK)
+    assert await failed(queue_checks(dsns, parked_expected=1)) == {}
+
+
+async def test_an_order_that_was_voided_before_the_warehouse_heard_of_it_is_rejected_and_sound(
+    dsns: Mapping[str, str],
+) -> None:
+    await build(dsns["orders"], dsns["warehouse"])
+    await run_sql(
+        dsns["warehouse"],
+        "UPDATE fulfilments SET hold_state = 'VOIDED', rejection = 'VOIDED_BEFORE' "
+        f"WHERE order_id = '{REJECTED}'",
+    )
+    assert await failed(database_checks(dsns)) == {}
 
 
 async def test_a_database_that_is_not_there_is_no_pass(dsns: Mapping[str, str]) -> None:
@@ -261,6 +358,7 @@ async def test_a_truthful_history_passes(dsns: Mapping[str, str], tmp_path: Path
     assert await failed(history_checks(history_file(tmp_path), "t", dsns["orders"])) == {}
 
 
+@catches("6 acknowledged", "7 refused", "8 same answer")
 @pytest.mark.parametrize(
     ("changes", "check", "offender"),
     [

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.audit.checks import Result, run
 from deploy.audit.topic_checks import EVENT_TOPICS, EventTopic, TopicExamination
 from services.chassis.envelope import encode_headers
 from services.chassis.kafka import TopicSpec, ensure_topics, make_producer
 from tests.conftest import DatabaseFactory
-from tests.integration.audit.world import CANCELLED, CONFIRMED, REJECTED, WAITING, build, run_sql
+from tests.integration.audit.world import CANCELLED, CONFIRMED, REJECTED, WAITING, build, catches, run_sql
 
 pytestmark = [pytest.mark.postgres, pytest.mark.kafka]
 
@@ -117,6 +118,7 @@ async def test_sound_topics_pass(system: System) -> None:
     assert await system.failed() == {}
 
 
+@catches("12 order")
 async def test_a_version_that_was_never_sent_is_a_gap(system: System) -> None:
     await system.fill([one for one in ORDER_EVENTS if one[:2] != (CONFIRMED, 2)], FULFILMENT_EVENTS)
     found = await system.failed()
@@ -124,6 +126,7 @@ async def test_a_version_that_was_never_sent_is_a_gap(system: System) -> None:
     assert f"{CONFIRMED} has version 3 where 2 was due" in found["12 order"].offenders[0]
 
 
+@catches("12 sent")
 async def test_a_last_version_that_was_never_sent_is_named(system: System) -> None:
     await system.fill(ORDER_EVENTS[:-1], FULFILMENT_EVENTS)
     found = await system.failed()
@@ -166,6 +169,7 @@ async def test_what_a_test_has_put_into_a_topic_is_left_out_and_nothing_else(sys
     assert set(await system.failed(injected={second})) == {"12 sent"}
 
 
+@catches("13 effect")
 async def test_an_event_without_effect_is_named_unless_it_is_parked(system: System) -> None:
     await system.fill(ORDER_EVENTS, FULFILMENT_EVENTS)
     await run_sql(
@@ -184,6 +188,7 @@ async def test_an_event_without_effect_is_named_unless_it_is_parked(system: Syst
     assert await system.failed() == {}
 
 
+@catches("5 one end, told")
 async def test_a_hold_with_two_ends_is_named(system: System) -> None:
     await run_sql(
         system.dsns["warehouse"], f"UPDATE fulfilments SET version = 3 WHERE order_id = '{CONFIRMED}'"
@@ -194,6 +199,7 @@ async def test_a_hold_with_two_ends_is_named(system: System) -> None:
     assert f"{CONFIRMED}: posted 1 times, voided 1 times" in found["5 one end, told"].offenders[0]
 
 
+@catches("14 offsets", "15 lag")
 async def test_lag_and_a_position_beyond_the_end_are_named(system: System) -> None:
     await system.fill(ORDER_EVENTS, FULFILMENT_EVENTS)
     await run_sql(system.dsns["warehouse"], "UPDATE consumer_offset SET next = next - 1")
@@ -202,3 +208,20 @@ async def test_lag_and_a_position_beyond_the_end_are_named(system: System) -> No
     assert set(found) == {"14 offsets", "15 lag"}
     assert "1 records behind" in found["15 lag"].offenders[0]
     assert "at 7" in found["14 offsets"].offenders[0]
+
+
+@catches("14 offsets")
+async def test_a_position_that_went_back_behind_what_kafka_was_told_is_named(system: System) -> None:
+    await system.fill(ORDER_EVENTS, FULFILMENT_EVENTS)
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.bootstrap, group_id="g", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        place = TopicPartition(system.fulfilments.name, 0)
+        consumer.assign([place])
+        await consumer.commit({place: len(FULFILMENT_EVENTS)})
+    finally:
+        await consumer.stop()
+    assert await system.failed() == {}
+    await run_sql(system.dsns["orders"], "UPDATE consumer_offset SET next = 2")
+    found = await system.failed()
+    assert "at 2, told Kafka 6" in found["14 offsets"].offenders[0]

@@ -1,12 +1,22 @@
 """A small system at rest in which every invariant holds, written by hand; tests then break one thing of it."""
 
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import asyncpg
+
+CATCHERS: defaultdict[str, set[str]] = defaultdict(set)
+"""The tests that see a check fail, by its id."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 CONFIRMED = "00000000-0000-7000-8000-00000000000a"
 WAITING = "00000000-0000-7000-8000-00000000000b"
 REJECTED = "00000000-0000-7000-8000-00000000000c"
 CANCELLED = "00000000-0000-7000-8000-00000000000d"
 PAYMENT = "00000000-0000-7000-8000-0000000000aa"
+CARD_PAYMENT = "00000000-0000-7000-8000-0000000000ab"
 PARCEL = "00000000-0000-7000-8000-0000000000ff"
 
 WAREHOUSE = f"""
@@ -64,12 +74,28 @@ INSERT INTO request_key (tenant_id, route, request_id, digest, order_id) VALUES 
 INSERT INTO payments (payment_id, order_id, tenant_id, provider, state, amount_minor, currency_code)
 VALUES ('{PAYMENT}', '{CONFIRMED}', 't', 'external', 'CAPTURED', 500, 'GBP');
 UPDATE orders SET payment_id = '{PAYMENT}', payment_state = 'CAPTURED' WHERE order_id = '{CONFIRMED}';
+INSERT INTO payments (payment_id, order_id, tenant_id, provider, state, amount_minor, currency_code)
+VALUES ('{CARD_PAYMENT}', '{WAITING}', 't', 'sandbox', 'DECLINED', 750, 'GBP');
+INSERT INTO sandbox_payment (payment_id, card, state, amount_minor, currency_code, decline_code)
+VALUES ('{CARD_PAYMENT}', 'card_declined', 'DECLINED', 750, 'GBP', 'insufficient_funds');
+UPDATE orders SET payment_id = '{CARD_PAYMENT}', payment_state = 'DECLINED' WHERE order_id = '{WAITING}';
 INSERT INTO timers (kind, subject_id, order_id, due_time)
 SELECT 'PAYMENT_DEADLINE', order_id, order_id, payment_expire_time FROM orders WHERE order_id = '{WAITING}';
 INSERT INTO order_parcels VALUES ('{CONFIRMED}', '{PARCEL}', 'w', 'ALLOCATED', '', '');
 """,
     ]
 )
+
+
+def catches(*checks: str) -> Callable[[F], F]:
+    """Marks a test that corrupts something and sees these checks name it; a tidy test wants one for each check."""
+
+    def mark(test: F) -> F:
+        for check in checks:
+            CATCHERS[check].add(test.__name__)
+        return test
+
+    return mark
 
 
 async def run_sql(dsn: str, sql: str) -> None:

@@ -33,6 +33,7 @@ def hold(state: str, *, all_cancelled: bool = False) -> dict[str, Any]:
         "order_id": 1,
         "tenant_id": "t",
         "hold_state": state,
+        "rejection": None,
         "lines": "x",
         "parcels": None,
         "all_cancelled": all_cancelled,
