@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,13 @@ def system(session_folder: Path) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def shop(system: Stack) -> Iterator[Shop]:
     """The API, with a merchant and two warehouses."""
+    with open_shop(system) as shop:
+        yield shop
+
+
+@contextmanager
+def open_shop(system: Stack) -> Iterator[Shop]:
+    """Opens the API of a stack that runs, and makes a merchant and two warehouses."""
     with ExitStack() as clients:
 
         def client(key: str | None) -> httpx.Client:

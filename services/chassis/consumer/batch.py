@@ -64,13 +64,18 @@ class Item:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one transaction did."""
+    """What one transaction did.
+
+    `gaps`: events of which one before was given up. `unplaced`: first events known of their aggregate that are not
+    its first: those before were forgotten, because it was idle for long, or removed before this group began.
+    """
 
     applied: int = 0
     duplicate: int = 0
     superseded: int = 0
     parked: int = 0
     gaps: int = 0
+    unplaced: int = 0
 
 
 @dataclass(slots=True)
@@ -289,7 +294,10 @@ class BatchProcessor:
                         triage.parked.append((item, "BLOCKED", lacking))
                         blocked.add(key)
                         continue
-                    outcome.gaps += 1
+                    if known:
+                        outcome.gaps += 1
+                    else:
+                        outcome.unplaced += 1
                 versions[key] = event.version
                 fresh.append((key, event))
         # Of snapshots only the newest says anything.
@@ -333,6 +341,7 @@ class BatchProcessor:
             ("superseded", outcome.superseded),
             ("parked", outcome.parked),
             ("gap", outcome.gaps),
+            ("unplaced", outcome.unplaced),
         ):
             if count:
                 _EVENTS[self._group, name].inc(count)

@@ -1,0 +1,221 @@
+"""Events that are really lost, to retention or given up after they were parked: their orders get on all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from deploy.audit.audit import queue_checks
+from deploy.audit.checks import Check, Result, run
+from deploy.audit.cross_checks import CrossExamination
+from deploy.audit.sql_checks import sql_checks
+from deploy.audit.topics import Topics
+from deploy.local.settings import ROOT
+from services.chassis.kafka import make_producer
+from tests import servers
+from tests.e2e.conftest import KEYS, Shop, key, open_shop, order_body
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+ORDERS_TOPIC = "sampan.orders.orders.v1"
+FULFILMENTS_TOPIC = "sampan.warehouse.fulfilments.v1"
+WAIT_S = "2"
+PATIENCE_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def impatient(session_folder: Path) -> Iterator[Shop]:
+    """A system of its own whose orders ask again after two seconds."""
+    folder = session_folder / "lost-events"
+    folder.mkdir()
+    keys_file = folder / "api-keys.json"
+    keys_file.write_text(json.dumps(list(KEYS.values())))
+    stack = servers.whole_stack(
+        folder,
+        GATEWAY_API_KEYS_FILE=str(keys_file),
+        ORDERS_ANSWER_WAIT_S=WAIT_S,
+        ORDERS_ANSWER_WAIT_S_MAX=WAIT_S,
+    )
+    try:
+        stack.up()
+        with open_shop(stack) as shop:
+            yield shop
+    finally:
+        stack.remove()
+
+
+def state(shop: Shop, order_id: str) -> str:
+    return str(shop.order(order_id)["state"])
+
+
+def causes(shop: Shop, order_id: str) -> list[str]:
+    """What has happened to the order, by its history."""
+    history = shop.must(shop.storefront.get(f"/v1/orders/{order_id}/history"))
+    return [step["cause"] for step in history["transitions"]]
+
+
+def outbox_is_empty(shop: Shop, service: str) -> bool:
+    [check] = [one for one in queue_checks(shop.stack.dsns, parked_expected=0) if one.id == "15 outbox"]
+    result = asyncio.run(run(check))
+    return not any(offender.startswith(service) for offender in result.offenders)
+
+
+def expire_records(shop: Shop, topic: str) -> None:
+    """Removes every record of the topic, as retention does."""
+
+    async def remove() -> None:
+        async with Topics.opened(shop.stack.bootstrap) as topics:
+            ends = await topics.ends(await topics.partitions(topic))
+        admin = AIOKafkaAdminClient(bootstrap_servers=shop.stack.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_records(
+                {place: RecordsToDelete(before_offset=end) for place, end in ends.items() if end}
+            )
+        finally:
+            await admin.close()
+
+    asyncio.run(remove())
+
+
+def poison(shop: Shop, topic: str, order_id: str) -> None:
+    """Sends a record in the order's place that nobody can read."""
+
+    async def send() -> None:
+        producer = make_producer(shop.stack.bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic, b"\xff", key=order_id.encode())
+        finally:
+            await producer.stop()
+
+    asyncio.run(send())
+
+
+def command(shop: Shop, service: str, *arguments: str) -> list[dict[str, Any]]:
+    """The rows that a command of a service prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"services.{service}", *arguments],
+        cwd=ROOT,
+        env=shop.stack.services[service].environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def parked(shop: Shop, service: str, order_id: str) -> list[dict[str, Any]]:
+    rows = command(shop, service, "list-parked", "--aggregate-id", order_id)
+    return [row for row in rows if row.get("aggregate_id") == order_id]
+
+
+def assert_sound(shop: Shop, *, parked_expected: int = 0) -> None:
+    """What the databases show of the invariants; the topics are no whole record any more."""
+
+    def broken() -> list[Result]:
+        checks: Sequence[Check] = [
+            *sql_checks(shop.stack.dsns, late_s_max=120),
+            *CrossExamination(shop.stack.dsns).checks(),
+            *queue_checks(shop.stack.dsns, parked_expected=parked_expected),
+        ]
+        results = [asyncio.run(run(check)) for check in checks]
+        return [result for result in results if result.status != "ok"]
+
+    shop.eventually(lambda: not broken(), timeout_s=PATIENCE_S)
+
+
+def placed_unheard(shop: Shop, sku: str, **changes: Any) -> str:
+    """An order that is placed while the warehouse is away, and whose event is in Kafka."""
+    order = shop.must(
+        shop.storefront.post("/v1/orders", json=order_body((sku, 3), **changes), headers=key()), 201
+    )
+    assert order["state"] == "pending"
+    shop.eventually(lambda: outbox_is_empty(shop, "orders"), timeout_s=PATIENCE_S)
+    return str(order["order_id"])
+
+
+def units(shop: Shop, sku: str) -> int:
+    asked = {"skus": sku, "region_code": "ES"}
+    [found] = shop.must(shop.storefront.get("/v1/availability", params=asked))["availabilities"]
+    return int(found["available"])
+
+
+def test_an_order_that_the_warehouse_never_heard_of_is_decided(impatient: Shop) -> None:
+    shop = impatient
+    sku = shop.new_sku(10)
+    warehouse, orders = shop.stack.services["warehouse"], shop.stack.services["orders"]
+    warehouse.stop()
+    order_id = placed_unheard(shop, sku)
+    # With orders down nobody can ask before the records are gone.
+    orders.stop()
+    expire_records(shop, ORDERS_TOPIC)
+    warehouse.start()
+    warehouse.wait_ready()
+    orders.start()
+    orders.wait_ready()
+    shop.eventually(lambda: state(shop, order_id) == "awaiting_payment", timeout_s=PATIENCE_S)
+    told = causes(shop, order_id)
+    assert "OrderStalled" in told
+    assert told.count("StockReserved") == 1
+    shop.eventually(lambda: units(shop, sku) == 7)
+    assert_sound(shop)
+
+
+def test_an_order_whose_decision_and_parcels_were_lost_learns_of_both(impatient: Shop) -> None:
+    shop = impatient
+    sku = shop.new_sku(10)
+    orders = shop.stack.services["orders"]
+    warehouse = shop.stack.services["warehouse"]
+    warehouse.stop()
+    order_id = placed_unheard(shop, sku, payment_terms="prepaid")
+    orders.stop()
+    warehouse.start()
+    warehouse.wait_ready()
+    shop.eventually(lambda: units(shop, sku) == 7, timeout_s=PATIENCE_S)
+    shop.eventually(lambda: outbox_is_empty(shop, "warehouse"), timeout_s=PATIENCE_S)
+    expire_records(shop, FULFILMENTS_TOPIC)
+    orders.start()
+    orders.wait_ready()
+    shop.eventually(lambda: shop.order(order_id)["parcels"], timeout_s=PATIENCE_S)
+    told = causes(shop, order_id)
+    assert told.count("StockReserved") == told.count("ParcelsAllocated") == 1
+    assert state(shop, order_id) == "confirmed"
+    assert_sound(shop)
+    assert units(shop, sku) == 7
+
+
+def test_an_order_whose_parked_events_were_given_up_gets_on(impatient: Shop) -> None:
+    shop = impatient
+    sku = shop.new_sku(10)
+    warehouse = shop.stack.services["warehouse"]
+    warehouse.stop()
+    order_id = placed_unheard(shop, sku)
+    poison(shop, FULFILMENTS_TOPIC, order_id)
+    warehouse.start()
+    warehouse.wait_ready()
+    # The poison, the decision behind it, and the answer to a question behind that.
+    shop.eventually(lambda: len(parked(shop, "orders", order_id)) >= 3, timeout_s=PATIENCE_S)
+    assert state(shop, order_id) == "pending"
+
+    def give_up() -> bool:
+        ids = [str(row["id"]) for row in parked(shop, "orders", order_id)]
+        if ids:
+            groups = ("--group", "orders.fulfilments", "--note", "poison", "--actor", "test")
+            command(shop, "orders", "discard-parked", *groups, *ids)
+        return not ids
+
+    shop.eventually(give_up, timeout_s=PATIENCE_S)
+    shop.eventually(lambda: state(shop, order_id) == "awaiting_payment", timeout_s=PATIENCE_S)
+    assert causes(shop, order_id).count("StockReserved") == 1
+    assert_sound(shop)
+    assert units(shop, sku) == 7
