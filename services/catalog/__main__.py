@@ -6,34 +6,21 @@ from sampan.catalog.v1 import product_service_pb2_grpc as product_grpc
 from services.catalog import events, rpc, workers
 from services.catalog.commands import Catalog
 from services.catalog.config import CatalogSettings
-from services.chassis import cli, kafka, migrations
+from services.chassis import assembly, cli
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
-from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
 
 
 async def setup(settings: CatalogSettings) -> None:
     """Brings the database to the newest schema and creates the topics."""
-    await migrations.upgrade(settings.dsn, "catalog")
-    await kafka.ensure_topics(
-        settings.kafka_bootstrap,
-        events.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
-    )
+    await assembly.set_up(settings, "catalog", events.topics)
 
 
 async def serve(settings: CatalogSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name="catalog") as runtime:
-        database = await Database.open(
-            settings.dsn,
-            pool_size_max=settings.pool_size_max,
-            statement_timeout_ms=settings.statement_timeout_ms,
-            name="catalog",
-        )
-        runtime.on_close("database", database.close)
-        runtime.add_ready_check("database", database.ping)
-        await migrations.require_head(database, "catalog")
+        database = await assembly.attach_database(runtime, settings, "catalog")
 
         relay = OutboxRelay(
             dsn=settings.dsn,

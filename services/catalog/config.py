@@ -16,6 +16,3 @@ class CatalogSettings(DatabaseServiceSettings):
     import_streams_max: int = Field(
         default=4, ge=1, le=64, description="Imports at work at once; more are refused as overload."
     )
-    request_key_ttl_h: float = Field(
-        default=48, ge=1, le=8760, description="Hours for which a repeated creation gets its first answer."
-    )

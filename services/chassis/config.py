@@ -205,6 +205,12 @@ class DatabaseServiceSettings(ServiceSettings):
     statement_timeout_ms: StatementTimeout = 15_000
     concurrent_calls_max: ConcurrentCalls = 512
     relay_shards: int = Field(default=2, ge=1, le=16, description="Outbox relays that publish side by side.")
+    request_key_ttl_h: float = Field(
+        default=48,
+        ge=1,
+        le=8_760,
+        description="Hours for which a repeated request gets its first answer, and what that says is kept.",
+    )
     topic_partitions: int = Field(
         default=4,
         ge=1,

@@ -4,9 +4,7 @@ A composition root, in short (services/orders/__main__.py is a whole one):
 
     async def serve(settings: OrdersSettings) -> None:
         async with Runtime(settings, name="orders") as runtime:
-            db = await Database.open(settings.dsn, pool_size_max=settings.pool_size_max, ...)
-            runtime.on_close("database", db.close)
-            runtime.add_ready_check("database", db.ping)
+            db = await assembly.attach_database(runtime, settings, "orders")
 
             relay = OutboxRelay(...)
             runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)

@@ -1,16 +1,14 @@
 """Wires orders together: `python -m services.orders [setup | ...]`."""
 
 import functools
-from collections.abc import Iterable, Mapping
 
 from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
 
-from services.chassis import cli, kafka, migrations
+from services.chassis import assembly, cli
 from services.chassis.batcher import MicroBatcher
-from services.chassis.consumer import Consumer, discard_rows, parked_rows, replay_rows
+from services.chassis.consumer import Consumer
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
-from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
 from services.orders import events, published, rpc, workers
 from services.orders.commands.backlog import SAMPLE_PERIOD_S, Backlog
@@ -29,21 +27,13 @@ SERVICE = "orders"
 
 async def setup(settings: OrdersSettings) -> None:
     """Brings the database to the newest schema and creates the topics."""
-    await migrations.upgrade(settings.dsn, SERVICE)
-    await kafka.ensure_topics(
-        settings.kafka_bootstrap,
-        published.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
-    )
+    await assembly.set_up(settings, SERVICE, published.topics)
 
 
 async def serve(settings: OrdersSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name=SERVICE) as runtime:
-        db = await open_database(settings)
-        runtime.on_close("database", db.close)
-        runtime.add_ready_check("database", db.ping)
-        await migrations.require_head(db, SERVICE)
-
+        db = await assembly.attach_database(runtime, settings, SERVICE)
         relay = OutboxRelay(
             dsn=settings.dsn,
             bootstrap=settings.kafka_bootstrap,
@@ -89,16 +79,6 @@ async def serve(settings: OrdersSettings) -> None:
         service = rpc.OrderService(desk, placer, payments, backlog)
         pb_grpc.add_OrderServiceServicer_to_server(service, server)
         await runtime.serve(server, services=rpc.SERVICES)
-
-
-async def open_database(settings: OrdersSettings) -> Database:
-    """The pool that everything but the relay shares."""
-    return await Database.open(
-        settings.dsn,
-        pool_size_max=settings.pool_size_max,
-        statement_timeout_ms=settings.statement_timeout_ms,
-        name=SERVICE,
-    )
 
 
 def _start_consumers(runtime: Runtime, settings: OrdersSettings, desk: Desk) -> None:
@@ -156,54 +136,16 @@ def _start_workers(
     )
 
 
-async def list_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Events that could not be applied."""
-    db = await open_database(settings)
-    try:
-        return await parked_rows(
-            db, events.HANDLERS, group=query.group, aggregate_id=query.aggregate_id, limit=query.limit
-        )
-    finally:
-        await db.close()
-
-
-async def replay_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Hands parked events to the normal handler again; a serving process sends what comes of it."""
-    db = await open_database(settings)
-    try:
-        return await replay_rows(
-            db,
-            events.HANDLERS,
-            group=query.group,
-            aggregate_id=query.aggregate_id,
-            limit=query.limit,
-            actor=query.actor,
-            across_gaps=query.across_gaps,
-        )
-    finally:
-        await db.close()
-
-
-async def discard_parked(settings: OrdersSettings, query: cli.ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Gives parked events up."""
-    db = await open_database(settings)
-    try:
-        return await discard_rows(
-            db, events.HANDLERS, group=query.group, ids=query.ids, actor=query.actor, note=query.note
-        )
-    finally:
-        await db.close()
-
-
 if __name__ == "__main__":
+    parked = assembly.ParkedEvents(SERVICE, lambda _: events.HANDLERS)
     cli.run(
         cli.Service(
             name=SERVICE,
             settings=OrdersSettings,
             serve=serve,
             setup=setup,
-            list_parked=list_parked,
-            replay_parked=replay_parked,
-            discard_parked=discard_parked,
+            list_parked=parked.list,
+            replay_parked=parked.replay,
+            discard_parked=parked.discard,
         )
     )

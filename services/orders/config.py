@@ -105,12 +105,6 @@ class OrdersSettings(DatabaseServiceSettings):
     consumer_batch_records_max: int = Field(
         default=500, ge=1, le=10_000, description="Events applied in one transaction at most."
     )
-    request_key_ttl_h: float = Field(
-        default=48,
-        ge=1,
-        le=8760,
-        description="Hours for which a repeated request gets its first answer, and its address is kept for it.",
-    )
 
     @model_validator(mode="after")
     def _check_after_call(self) -> "OrdersSettings":

@@ -1,7 +1,6 @@
 """Wires the warehouse together: `python -m services.warehouse [setup | ...]`."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 from sampan.warehouse.v1 import (
     parcel_service_pb2_grpc,
@@ -10,9 +9,8 @@ from sampan.warehouse.v1 import (
     warehouse_service_pb2_grpc,
 )
 
-from services.chassis import cli, consumer, kafka, migrations
+from services.chassis import assembly, cli
 from services.chassis.batcher import MicroBatcher
-from services.chassis.cli import ParkedQuery
 from services.chassis.consumer import Consumer, Handler
 from services.chassis.crash import crash_point
 from services.chassis.lifecycle import Runtime
@@ -42,21 +40,13 @@ SERVICES = tuple(
 
 async def setup(settings: WarehouseSettings) -> None:
     """Brings the database to the newest schema and creates the topics."""
-    await migrations.upgrade(settings.dsn, NAME)
-    await kafka.ensure_topics(
-        settings.kafka_bootstrap,
-        events.topics(partitions=settings.topic_partitions, replication=settings.topic_replication),
-    )
+    await assembly.set_up(settings, NAME, events.topics)
 
 
 async def serve(settings: WarehouseSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name=NAME) as runtime:
-        database = await _open(settings)
-        runtime.on_close("database", database.close)
-        runtime.add_ready_check("database", database.ping)
-        await migrations.require_head(database, NAME)
-
+        database = await assembly.attach_database(runtime, settings, NAME)
         relay = OutboxRelay(
             dsn=settings.dsn,
             bootstrap=settings.kafka_bootstrap,
@@ -122,64 +112,22 @@ async def serve(settings: WarehouseSettings) -> None:
         await runtime.serve(server, services=SERVICES)
 
 
-async def list_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Events that could not be handled."""
-    async with _handlers(settings) as (database, handlers):
-        return await consumer.parked_rows(
-            database, handlers, group=query.group, aggregate_id=query.aggregate_id, limit=query.limit
-        )
-
-
-async def replay_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Hands parked events to the normal handler again; a serving process sends what comes of it."""
-    async with _handlers(settings) as (database, handlers):
-        return await consumer.replay_rows(
-            database,
-            handlers,
-            group=query.group,
-            aggregate_id=query.aggregate_id,
-            limit=query.limit,
-            actor=query.actor,
-            across_gaps=query.across_gaps,
-        )
-
-
-async def discard_parked(settings: WarehouseSettings, query: ParkedQuery) -> Iterable[Mapping[str, object]]:
-    """Gives parked events up."""
-    async with _handlers(settings) as (database, handlers):
-        return await consumer.discard_rows(
-            database, handlers, group=query.group, ids=query.ids, actor=query.actor, note=query.note
-        )
-
-
-@asynccontextmanager
-async def _handlers(settings: WarehouseSettings) -> AsyncIterator[tuple[Database, Mapping[str, Handler]]]:
-    database = await _open(settings)
-    try:
-        news = News(events.messages_of, events.warehouse_message, lambda: None)
-        yield database, {events.GROUP: events.handler(Holds(database, news).apply)}
-    finally:
-        await database.close()
-
-
-async def _open(settings: WarehouseSettings) -> Database:
-    return await Database.open(
-        settings.dsn,
-        pool_size_max=settings.pool_size_max,
-        statement_timeout_ms=settings.statement_timeout_ms,
-        name=NAME,
-    )
+def handlers(database: Database) -> Mapping[str, Handler]:
+    """The handler of each consumer group; a serving process sends what comes of it."""
+    news = News(events.messages_of, events.warehouse_message, lambda: None)
+    return {events.GROUP: events.handler(Holds(database, news).apply)}
 
 
 if __name__ == "__main__":
+    parked = assembly.ParkedEvents(NAME, handlers)
     cli.run(
         cli.Service(
             name=NAME,
             settings=WarehouseSettings,
             serve=serve,
             setup=setup,
-            list_parked=list_parked,
-            replay_parked=replay_parked,
-            discard_parked=discard_parked,
+            list_parked=parked.list,
+            replay_parked=parked.replay,
+            discard_parked=parked.discard,
         )
     )

@@ -49,6 +49,3 @@ class WarehouseSettings(DatabaseServiceSettings):
     expiry_sweep_holds_max: int = Field(
         default=500, ge=1, le=10_000, description="Holds that one transaction of the sweep expires."
     )
-    request_key_ttl_h: float = Field(
-        default=48, ge=1, le=8_760, description="Hours for which a repeated movement gets its first answer."
-    )

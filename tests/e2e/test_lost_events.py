@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from deploy.audit.checks import Check, Result, run
 from deploy.audit.cross_checks import CrossExamination
 from deploy.audit.sql_checks import sql_checks
 from deploy.audit.topics import Topics
-from deploy.local.settings import ROOT
+from services.chassis.consumer import discard_parked, list_parked
 from services.chassis.kafka import make_producer
+from services.chassis.pg import Database
 from tests import servers
 from tests.e2e.conftest import KEYS, Shop, key, open_shop, order_body
 
@@ -27,6 +26,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 ORDERS_TOPIC = "sampan.orders.orders.v1"
 FULFILMENTS_TOPIC = "sampan.warehouse.fulfilments.v1"
+FULFILMENTS_GROUP = "orders.fulfilments"
 WAIT_S = "2"
 PATIENCE_S = 90.0
 
@@ -50,6 +50,14 @@ def impatient(session_folder: Path) -> Iterator[Shop]:
             yield shop
     finally:
         stack.remove()
+
+
+def start(shop: Shop, service: str) -> None:
+    """Starts a service and waits until the gateway has found it again."""
+    shop.stack.services[service].start()
+    shop.stack.services[service].wait_ready()
+    path = "/v1/orders" if service == "orders" else "/v1/warehouses"
+    shop.eventually(lambda: shop.operator.get(path).status_code == 200, timeout_s=PATIENCE_S)
 
 
 def state(shop: Shop, order_id: str) -> str:
@@ -100,23 +108,22 @@ def poison(shop: Shop, topic: str, order_id: str) -> None:
     asyncio.run(send())
 
 
-def command(shop: Shop, service: str, *arguments: str) -> list[dict[str, Any]]:
-    """The rows that a command of a service prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"services.{service}", *arguments],
-        cwd=ROOT,
-        env=shop.stack.services[service].environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+def parked(shop: Shop, order_id: str, *, give_up: bool = False) -> int:
+    """How many events of the order are parked by orders; they are discarded if so asked."""
 
+    async def look() -> int:
+        db = await Database.open(shop.stack.dsns["orders"], pool_size_max=1)
+        try:
+            found = await list_parked(db, FULFILMENTS_GROUP, aggregate_id=order_id)
+            if found and give_up:
+                await discard_parked(
+                    db, FULFILMENTS_GROUP, [one.id for one in found], actor="test", note="poison"
+                )
+            return len(found)
+        finally:
+            await db.close()
 
-def parked(shop: Shop, service: str, order_id: str) -> list[dict[str, Any]]:
-    rows = command(shop, service, "list-parked", "--aggregate-id", order_id)
-    return [row for row in rows if row.get("aggregate_id") == order_id]
+    return asyncio.run(look())
 
 
 def assert_sound(shop: Shop, *, parked_expected: int = 0) -> None:
@@ -159,10 +166,8 @@ def test_an_order_that_the_warehouse_never_heard_of_is_decided(impatient: Shop) 
     # With orders down nobody can ask before the records are gone.
     orders.stop()
     expire_records(shop, ORDERS_TOPIC)
-    warehouse.start()
-    warehouse.wait_ready()
-    orders.start()
-    orders.wait_ready()
+    start(shop, "warehouse")
+    start(shop, "orders")
     shop.eventually(lambda: state(shop, order_id) == "awaiting_payment", timeout_s=PATIENCE_S)
     told = causes(shop, order_id)
     assert "OrderStalled" in told
@@ -179,13 +184,11 @@ def test_an_order_whose_decision_and_parcels_were_lost_learns_of_both(impatient:
     warehouse.stop()
     order_id = placed_unheard(shop, sku, payment_terms="prepaid")
     orders.stop()
-    warehouse.start()
-    warehouse.wait_ready()
+    start(shop, "warehouse")
     shop.eventually(lambda: units(shop, sku) == 7, timeout_s=PATIENCE_S)
     shop.eventually(lambda: outbox_is_empty(shop, "warehouse"), timeout_s=PATIENCE_S)
     expire_records(shop, FULFILMENTS_TOPIC)
-    orders.start()
-    orders.wait_ready()
+    start(shop, "orders")
     shop.eventually(lambda: shop.order(order_id)["parcels"], timeout_s=PATIENCE_S)
     told = causes(shop, order_id)
     assert told.count("StockReserved") == told.count("ParcelsAllocated") == 1
@@ -201,20 +204,12 @@ def test_an_order_whose_parked_events_were_given_up_gets_on(impatient: Shop) -> 
     warehouse.stop()
     order_id = placed_unheard(shop, sku)
     poison(shop, FULFILMENTS_TOPIC, order_id)
-    warehouse.start()
-    warehouse.wait_ready()
+    start(shop, "warehouse")
     # The poison, the decision behind it, and the answer to a question behind that.
-    shop.eventually(lambda: len(parked(shop, "orders", order_id)) >= 3, timeout_s=PATIENCE_S)
+    shop.eventually(lambda: parked(shop, order_id) >= 3, timeout_s=PATIENCE_S)
     assert state(shop, order_id) == "pending"
-
-    def give_up() -> bool:
-        ids = [str(row["id"]) for row in parked(shop, "orders", order_id)]
-        if ids:
-            groups = ("--group", "orders.fulfilments", "--note", "poison", "--actor", "test")
-            command(shop, "orders", "discard-parked", *groups, *ids)
-        return not ids
-
-    shop.eventually(give_up, timeout_s=PATIENCE_S)
+    # Until none is left: each further answer is parked behind them.
+    shop.eventually(lambda: parked(shop, order_id, give_up=True) == 0, timeout_s=PATIENCE_S)
     shop.eventually(lambda: state(shop, order_id) == "awaiting_payment", timeout_s=PATIENCE_S)
     assert causes(shop, order_id).count("StockReserved") == 1
     assert_sound(shop)
