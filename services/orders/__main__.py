@@ -94,6 +94,7 @@ def _start_consumers(runtime: Runtime, settings: OrdersSettings, desk: Desk) -> 
             bootstrap=settings.kafka_bootstrap,
             after_commit=desk.wake,
             snapshot_topics=[events.PRODUCTS_TOPIC],
+            catch_up_types=events.CATCH_UP_TYPES,
             batch_records_max=settings.consumer_batch_records_max,
         )
         runtime.spawn(consumer.run(), f"consumer {group}", stop=consumer.stop)

@@ -182,6 +182,8 @@ _FACTS: dict[str, Callable[[Event], Fact]] = {
     warehouse_events.CancellationRefused.DESCRIPTOR.full_name: _not_intercepted,
     warehouse_events.FulfilmentReported.DESCRIPTOR.full_name: _reported,
 }
+CATCH_UP_TYPES = frozenset({warehouse_events.FulfilmentReported.DESCRIPTOR.full_name})
+"""Events that tell all that those before them did: they may follow a gap."""
 _PRODUCT_SNAPSHOT = catalog_events.ProductSnapshot.DESCRIPTOR.full_name
 
 

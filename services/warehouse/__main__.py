@@ -82,6 +82,7 @@ async def serve(settings: WarehouseSettings) -> None:
             db=database,
             bootstrap=settings.kafka_bootstrap,
             after_commit=after_batch,
+            catch_up_types=events.CATCH_UP_TYPES,
             batch_records_max=settings.consumer_batch_records_max,
         )
         runtime.spawn(orders.run(), "order consumer", stop=orders.stop)

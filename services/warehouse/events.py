@@ -59,6 +59,9 @@ ALLOCATIONS_TOLD_MAX = 2_000
 _AVAILABILITY_SNAPSHOT = pb.AvailabilitySnapshot.DESCRIPTOR.full_name
 _WAREHOUSE_SNAPSHOT = pb.WarehouseSnapshot.DESCRIPTOR.full_name
 
+CATCH_UP_TYPES = frozenset({orders_pb.OrderStalled.DESCRIPTOR.full_name})
+"""Events that ask for all that those before them asked for: they may follow a gap."""
+
 _CANONICAL_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Apply = Callable[[Connection, Sequence[Command]], Awaitable[Changes]]

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.audit.audit import queue_checks
-from deploy.audit.checks import Check, Result, run
+from deploy.audit.checks import Check, Result, connected, run
 from deploy.audit.cross_checks import CrossExamination
 from deploy.audit.sql_checks import sql_checks
 from deploy.audit.topics import Topics
@@ -92,6 +92,18 @@ def expire_records(shop: Shop, topic: str) -> None:
             await admin.close()
 
     asyncio.run(remove())
+
+
+def has_parcels(shop: Shop, order_id: str) -> bool:
+    """Whether the warehouse has opened parcels for the order."""
+
+    async def look() -> bool:
+        async with connected(shop.stack.dsns["warehouse"]) as connection:
+            return bool(
+                await connection.fetchval("SELECT count(*) FROM parcels WHERE order_id = $1", order_id)
+            )
+
+    return asyncio.run(look())
 
 
 def poison(shop: Shop, topic: str, order_id: str) -> None:
@@ -195,6 +207,32 @@ def test_an_order_whose_decision_and_parcels_were_lost_learns_of_both(impatient:
     assert state(shop, order_id) == "confirmed"
     assert_sound(shop)
     assert units(shop, sku) == 7
+
+
+def test_a_paid_order_whose_parcels_were_lost_learns_of_them(impatient: Shop) -> None:
+    shop = impatient
+    sku = shop.new_sku(10)
+    order = shop.place(order_body((sku, 3)))
+    order_id = str(order["order_id"])
+    assert order["state"] == "awaiting_payment"
+    warehouse, orders = shop.stack.services["warehouse"], shop.stack.services["orders"]
+    warehouse.stop()
+    shop.must(
+        shop.storefront.post(
+            f"/v1/orders/{order_id}:pay", json={"payment_token": "card_authorised"}, headers=key()
+        )
+    )
+    shop.eventually(lambda: outbox_is_empty(shop, "orders"), timeout_s=PATIENCE_S)
+    orders.stop()
+    start(shop, "warehouse")
+    shop.eventually(lambda: has_parcels(shop, order_id), timeout_s=PATIENCE_S)
+    shop.eventually(lambda: outbox_is_empty(shop, "warehouse"), timeout_s=PATIENCE_S)
+    expire_records(shop, FULFILMENTS_TOPIC)
+    start(shop, "orders")
+    shop.eventually(lambda: shop.order(order_id)["parcels"], timeout_s=PATIENCE_S)
+    assert state(shop, order_id) == "confirmed"
+    assert causes(shop, order_id).count("ParcelsAllocated") == 1
+    assert_sound(shop)
 
 
 def test_an_order_whose_parked_events_were_given_up_gets_on(impatient: Shop) -> None:

@@ -66,8 +66,9 @@ class Item:
 class Outcome:
     """What one transaction did.
 
-    `gaps`: events of which one before was given up. `unplaced`: first events known of their aggregate that are not
-    its first: those before were forgotten, because it was idle for long, or removed before this group began.
+    `gaps`: events of which one before was given up, or is made good by them. `unplaced`: first events known of
+    their aggregate that are not its first: those before were forgotten, because it was idle for long, or removed
+    before this group began.
     """
 
     applied: int = 0
@@ -112,6 +113,7 @@ class BatchProcessor:
         db: Database,
         after_commit: Callable[[], None] | None,
         snapshot_topics: Collection[str],
+        catch_up_types: Collection[str] = (),
     ) -> None:
         self.positions: dict[TopicPartition, int] = {}
         self._group = group
@@ -119,6 +121,7 @@ class BatchProcessor:
         self._db = db
         self._after_commit = after_commit
         self._snapshot_topics = frozenset(snapshot_topics)
+        self._catch_up_types = frozenset(catch_up_types)
         self._queries = load_queries("services.chassis")
 
     async def process(self, items: Sequence[Item]) -> None:
@@ -289,7 +292,7 @@ class BatchProcessor:
             else:
                 if event.version > known + 1 and event.topic not in self._snapshot_topics:
                     lacking = gaps.missing(known, event.version, given_up.get(key, frozenset()))
-                    if lacking:
+                    if lacking and event.type not in self._catch_up_types:
                         triage.ahead.add(key)
                         triage.parked.append((item, "BLOCKED", lacking))
                         blocked.add(key)

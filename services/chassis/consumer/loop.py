@@ -60,6 +60,7 @@ class Consumer:
         bootstrap: str,
         after_commit: Callable[[], None] | None = None,
         snapshot_topics: Collection[str] = (),
+        catch_up_types: Collection[str] = (),
         batch_records_max: int = 500,
         poll_ms: int = 200,
         partition_fetch_bytes_max: int = 512 * 1024,
@@ -76,7 +77,12 @@ class Consumer:
         self._partition_fetch_bytes_max = partition_fetch_bytes_max
         self._session_timeout_ms = session_timeout_ms
         self._processor = BatchProcessor(
-            group=group, handler=handler, db=db, after_commit=after_commit, snapshot_topics=snapshot_topics
+            group=group,
+            handler=handler,
+            db=db,
+            after_commit=after_commit,
+            snapshot_topics=snapshot_topics,
+            catch_up_types=catch_up_types,
         )
         self._store = PositionStore(group, db)
         self._watch = Watch(
