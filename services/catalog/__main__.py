@@ -27,6 +27,7 @@ async def serve(settings: CatalogSettings) -> None:
             bootstrap=settings.kafka_bootstrap,
             source=events.SOURCE,
             shards=settings.relay_shards,
+            linger_s=settings.relay_linger_ms / 1000,
             snapshot_topics=[events.PRODUCTS_TOPIC],
             name="catalog-outbox",
         )

@@ -197,6 +197,16 @@ ConcurrentCalls = Annotated[
 ]
 
 
+ConsumerLinger = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1_000,
+        description="Milliseconds between two batches of a consumer at least: fewer, larger ones cost less.",
+    ),
+]
+
+
 class DatabaseServiceSettings(ServiceSettings):
     """What every service has that keeps a database and publishes what happens to it."""
 
@@ -204,7 +214,18 @@ class DatabaseServiceSettings(ServiceSettings):
     pool_size_max: PoolSize = 8
     statement_timeout_ms: StatementTimeout = 15_000
     concurrent_calls_max: ConcurrentCalls = 512
-    relay_shards: int = Field(default=2, ge=1, le=16, description="Outbox relays that publish side by side.")
+    relay_shards: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Outbox relays of this process that publish side by side, besides those of its replicas.",
+    )
+    relay_linger_ms: float = Field(
+        default=20,
+        ge=0,
+        le=1_000,
+        description="Milliseconds between two rounds of the outbox relay at least: fewer, larger ones cost less.",
+    )
     request_key_ttl_h: float = Field(
         default=48,
         ge=1,

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
 
 import asyncpg
@@ -99,9 +99,17 @@ def server_settings(
 
 
 async def connect(
-    dsn: str, *, name: str, statement_timeout_ms: int = 30_000, connect_s_max: float = 5.0
+    dsn: str,
+    *,
+    name: str,
+    statement_timeout_ms: int = 30_000,
+    connect_s_max: float = 5.0,
+    settings: Mapping[str, str] | None = None,
 ) -> Connection:
-    """A connection outside any pool, for session locks; the caller closes it."""
+    """A connection outside any pool, for session locks; the caller closes it.
+
+    `settings` are PostgreSQL's own, on top of those that every session has.
+    """
     connection = await asyncpg.connect(
         dsn,
         timeout=connect_s_max,
@@ -111,7 +119,8 @@ async def connect(
             statement_timeout_ms=statement_timeout_ms,
             lock_timeout_ms=statement_timeout_ms,
             idle_in_transaction_timeout_ms=60_000,
-        ),
+        )
+        | dict(settings or {}),
         max_cached_statement_lifetime=0,
     )
     keep_socket_alive(connection)

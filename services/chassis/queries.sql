@@ -21,9 +21,27 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS bounded) AS rows
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT event_time FROM outbox ORDER BY id LIMIT 1)), 0)::float8
            AS oldest_age_s;
 
+-- name: vacuum_outbox
+-- Frees the room of deleted events, in the index above all; leaves it to others who are at it.
+VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) outbox;
+
+-- name: join_relays
+-- Says by a session lock of its own that a relay lives.
+SELECT pg_advisory_lock($1, pg_backend_pid());
+
+-- name: count_relays
+-- How many relays of this database live.
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid = $1::integer::oid AND objsubid = 2 AND granted;
+
 -- name: lock_buckets
--- Takes the session locks of the buckets that nobody else holds.
-SELECT bucket FROM unnest($2::smallint[]) AS bucket WHERE pg_try_advisory_lock($1, bucket);
+-- Takes session locks of buckets that nobody else holds, in the order given, until $3 are taken.
+SELECT bucket FROM unnest($2::smallint[]) AS bucket WHERE pg_try_advisory_lock($1, bucket) LIMIT $3;
+
+-- name: unlock_buckets
+-- Gives buckets up.
+SELECT pg_advisory_unlock($1, bucket) FROM unnest($2::smallint[]) AS bucket;
 
 -- name: load_offsets
 -- Where the group stands in the partitions that it has seen before.
@@ -45,25 +63,27 @@ WHERE o.grp = $1 AND o.topic = k.topic AND o.part = k.part AND o.next < k.next;
 
 -- name: claim_and_look_up
 -- Compare-and-set of the group's positions, which locks them for the transaction (fewer claimed than asked: a
--- zombie), and in the same round trip what is known of the aggregates: the applied version and whether they are
--- blocked by a parked event. One row per aggregate known, plus one whose aggregate_id is NULL with the
--- number of partitions claimed.
+-- zombie), and in the same round trip the applied versions of the aggregates that are known. One row per such
+-- aggregate, plus one whose aggregate_id is NULL with the number of partitions claimed, and whether anything of
+-- the group is parked at all.
 WITH claimed AS (
     UPDATE consumer_offset AS o SET next = k.next, update_time = now()
     FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) AS k (topic, part, first, next)
     WHERE o.grp = $1 AND o.topic = k.topic AND o.part = k.part AND o.next = k.first
     RETURNING 1
 )
-SELECT NULL::text AS topic, NULL::text AS aggregate_id, (SELECT count(*) FROM claimed) AS version, false AS parked
+SELECT NULL::text AS topic, NULL::text AS aggregate_id, (SELECT count(*) FROM claimed) AS version,
+       EXISTS (SELECT 1 FROM parked_event WHERE grp = $1 AND state = 'PARKED') AS parked
 UNION ALL
-SELECT k.topic, k.aggregate_id, coalesce(a.version, 0), p.parked
+SELECT k.topic, k.aggregate_id, a.version, false
 FROM unnest($6::text[], $7::text[]) AS k (topic, aggregate_id)
-LEFT JOIN consumer_applied AS a ON a.aggregate_id = k.aggregate_id AND a.topic = k.topic AND a.grp = $1
-CROSS JOIN LATERAL (SELECT EXISTS (
-    SELECT 1 FROM parked_event AS e
-    WHERE e.grp = $1 AND e.topic = k.topic AND e.aggregate_id = k.aggregate_id AND e.state = 'PARKED') AS parked
-) AS p
-WHERE a.version IS NOT NULL OR p.parked;
+JOIN consumer_applied AS a ON a.aggregate_id = k.aggregate_id AND a.topic = k.topic AND a.grp = $1;
+
+-- name: find_blocked
+-- Which of the aggregates have a parked event.
+SELECT k.topic, k.aggregate_id FROM unnest($2::text[], $3::text[]) AS k (topic, aggregate_id)
+WHERE EXISTS (SELECT 1 FROM parked_event AS e
+              WHERE e.grp = $1 AND e.topic = k.topic AND e.aggregate_id = k.aggregate_id AND e.state = 'PARKED');
 
 -- name: lock_parked
 -- Waits for a replay of these aggregates to end, and tells which are still blocked.

@@ -39,6 +39,7 @@ async def serve(settings: OrdersSettings) -> None:
             bootstrap=settings.kafka_bootstrap,
             source=published.SOURCE,
             shards=settings.relay_shards,
+            linger_s=settings.relay_linger_ms / 1000,
             name="orders-outbox",
         )
         runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
@@ -96,6 +97,7 @@ def _start_consumers(runtime: Runtime, settings: OrdersSettings, desk: Desk) -> 
             snapshot_topics=[events.PRODUCTS_TOPIC],
             catch_up_types=events.CATCH_UP_TYPES,
             batch_records_max=settings.consumer_batch_records_max,
+            linger_s=settings.consumer_linger_ms / 1000,
         )
         runtime.spawn(consumer.run(), f"consumer {group}", stop=consumer.stop)
 

@@ -5,7 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.config import ConcurrentCalls, DatabaseServiceSettings, PoolSize, Port, StatementTimeout
+from services.chassis.config import (
+    ConcurrentCalls,
+    ConsumerLinger,
+    DatabaseServiceSettings,
+    PoolSize,
+    Port,
+    StatementTimeout,
+)
 
 
 class OrdersSettings(DatabaseServiceSettings):
@@ -105,6 +112,7 @@ class OrdersSettings(DatabaseServiceSettings):
     consumer_batch_records_max: int = Field(
         default=500, ge=1, le=10_000, description="Events applied in one transaction at most."
     )
+    consumer_linger_ms: ConsumerLinger = 20
 
     @model_validator(mode="after")
     def _check_after_call(self) -> "OrdersSettings":

@@ -52,6 +52,7 @@ async def serve(settings: WarehouseSettings) -> None:
             bootstrap=settings.kafka_bootstrap,
             source=events.SOURCE,
             shards=settings.relay_shards,
+            linger_s=settings.relay_linger_ms / 1000,
             snapshot_topics=events.SNAPSHOT_TOPICS,
             name="warehouse-outbox",
         )
@@ -84,6 +85,7 @@ async def serve(settings: WarehouseSettings) -> None:
             after_commit=after_batch,
             catch_up_types=events.CATCH_UP_TYPES,
             batch_records_max=settings.consumer_batch_records_max,
+            linger_s=settings.consumer_linger_ms / 1000,
         )
         runtime.spawn(orders.run(), "order consumer", stop=orders.stop)
         runtime.spawn(

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.config import DatabaseServiceSettings, Port
+from services.chassis.config import ConsumerLinger, DatabaseServiceSettings, Port
 
 
 class WarehouseSettings(DatabaseServiceSettings):
@@ -43,6 +43,7 @@ class WarehouseSettings(DatabaseServiceSettings):
     consumer_batch_records_max: int = Field(
         default=256, ge=1, le=5_000, description="Order events that are decided in one transaction."
     )
+    consumer_linger_ms: ConsumerLinger = 20
     expiry_sweep_period_s: float = Field(
         default=1, gt=0, le=3_600, description="Seconds between sweeps for holds past their deadline."
     )

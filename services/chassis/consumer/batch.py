@@ -236,29 +236,38 @@ class BatchProcessor:
             [aggregate_id for _, aggregate_id in keys],
         )
         applied: dict[AggregateKey, int] = {}
-        blocked: set[AggregateKey] = set()
         claimed = 0
+        any_parked = False
         for topic, aggregate_id, version, parked in rows:
             if topic is None:
-                claimed = version
+                claimed, any_parked = version, parked
             else:
                 applied[topic, aggregate_id] = version
-                if parked:
-                    blocked.add((topic, aggregate_id))
         if claimed != len(places):
             raise Fenced(
                 f"{claimed} of {len(places)} partitions stood where group {self._group} expected them"
             )
-        if blocked:
-            blocked, replayed = await self._wait_for_replay(connection, blocked)
-            applied |= replayed
-        return applied, blocked
+        if not any_parked:
+            return applied, set()
+        blocked, replayed = await self._wait_for_replay(connection, keys)
+        return applied | replayed, blocked
 
     async def _wait_for_replay(
-        self, connection: Connection, blocked: set[AggregateKey]
+        self, connection: Connection, keys: Sequence[AggregateKey]
     ) -> tuple[set[AggregateKey], dict[AggregateKey, int]]:
-        """Without this an event could be parked behind others that a replay is just about to clear."""
-        arrays = ([topic for topic, _ in blocked], [aggregate_id for _, aggregate_id in blocked])
+        """The blocked aggregates, and versions applied meanwhile.
+
+        Without the wait an event could be parked behind others that a replay is just about to clear.
+        """
+        found = await connection.fetch(
+            self._queries["find_blocked"],
+            self._group,
+            [topic for topic, _ in keys],
+            [aggregate_id for _, aggregate_id in keys],
+        )
+        if not found:
+            return set(), {}
+        arrays = ([topic for topic, _ in found], [aggregate_id for _, aggregate_id in found])
         still = await connection.fetch(self._queries["lock_parked"], self._group, *arrays)
         rows = await connection.fetch(self._queries["look_up_applied"], self._group, *arrays)
         return (

@@ -48,6 +48,7 @@ class Consumer:
 
     `after_commit` is called after every committed batch (an outbox relay's `wake`). Of `snapshot_topics` only
     the newest event per aggregate in a batch reaches the handler, and gaps in their versions mean nothing.
+    Batches begin at least `linger_s` apart: fewer and larger ones cost less, for a little latency under load.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Consumer:
         snapshot_topics: Collection[str] = (),
         catch_up_types: Collection[str] = (),
         batch_records_max: int = 500,
+        linger_s: float = 0.0,
         poll_ms: int = 200,
         partition_fetch_bytes_max: int = 512 * 1024,
         session_timeout_ms: int = 10_000,
@@ -73,6 +75,7 @@ class Consumer:
         self._topics = tuple(topics)
         self._bootstrap = bootstrap
         self._batch_records_max = batch_records_max
+        self._linger_s = linger_s
         self._poll_ms = poll_ms
         self._partition_fetch_bytes_max = partition_fetch_bytes_max
         self._session_timeout_ms = session_timeout_ms
@@ -200,7 +203,15 @@ class Consumer:
                 for item in decode(place, records)
             ]
             if items:
+                began_s = time.monotonic()
                 await self._apply(client, items)
+                await self._linger(began_s, len(items))
+
+    async def _linger(self, began_s: float, records: int) -> None:
+        """Lets more records come together, unless the batch was full and more are waiting anyway."""
+        left_s = began_s + self._linger_s - time.monotonic()
+        if left_s > 0 and records < self._batch_records_max:
+            await self._wait_for_stop(left_s)
 
     async def _fetch(self, client: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         self._watch.polling_since_s = time.monotonic()

@@ -1,51 +1,53 @@
 """Sends the outbox to Kafka in per-aggregate order and deletes what is acknowledged.
 
-Sixteen buckets of aggregates are shared out among a process's shards. A shard holds its buckets by session
-locks on its own connection, so that one relay at a time serves a bucket however many replicas run and
-whatever their shard counts; a replica that finds a bucket taken stands by. One round of a shard:
+Sixteen buckets of aggregates are shared out among all relays that live, in this process and in its replicas
+(see `buckets`): one relay at a time serves a bucket. One round of a relay:
 
     SELECT the oldest rows -> one batch per partition at a time, each acknowledged before the next -> DELETE
 
 A crash between acknowledgement and DELETE sends rows again: consumers drop what they have applied.
+
+While there is always something to send, rounds begin `linger_s` apart: each is a handful of statements and
+requests whether it carries one event or hundreds, so fewer and larger ones cost less for a little latency.
 """
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Any
-from zlib import crc32
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.chassis import kafka, log, metrics, pg
+from services.chassis import log, metrics, pg
 from services.chassis.crash import crash_point
-from services.chassis.envelope import encode_headers
 from services.chassis.outbox.append import BUCKETS
+from services.chassis.outbox.buckets import BucketShare
+from services.chassis.outbox.sender import Row, Sender
 from services.chassis.queries import load_queries
 
-LOCK_CLASS = 0x53414D50
-RELOCK_S = 1.0
 BUSY_AFTER_ROWS_S = 2.0
 MEASURE_S = 2.0
 MEASURE_ROWS_MAX = 100_000
 RETRY_S_MAX = 5.0
+VACUUM_AFTER_ROWS = 2_000
+PROVE_ALIVE_S = 4.0
+SESSION_SETTINGS = {
+    # The statements have one right plan, by the primary key, however empty or full the table is: planning them each
+    # time costs more than running them, and statistics of an empty table would have it read as a whole.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    # A relay that is frozen, or whose host is gone without a goodbye, must not keep its buckets.
+    "idle_session_timeout": "15s",
+}
 
 _log = log.get(__name__)
 _ROWS = Gauge("sampan_outbox_rows", f"Events not yet in Kafka, counted up to {MEASURE_ROWS_MAX}.")
 _OLDEST_AGE_S = Gauge("sampan_outbox_oldest_age_seconds", "Age of the oldest event not yet in Kafka.")
 _HELD = Gauge("sampan_outbox_buckets_held", f"Buckets that this process relays, of {BUCKETS}.")
-_SENT = metrics.Kept(Counter("sampan_outbox_sent_total", "Events acknowledged by Kafka.", ["topic"]))
-_COALESCED = Counter("sampan_outbox_coalesced_total", "Snapshots left out for a newer one of the same key.")
 _FAILURES = Counter("sampan_outbox_send_failures_total", "Rounds in which Kafka refused or did not answer.")
 _BATCH = Histogram("sampan_outbox_batch_events", "Events read in one round.", buckets=metrics.BATCH_BUCKETS)
 _ROUND_S = Histogram(
     "sampan_outbox_round_seconds", "One round: read, send, delete.", buckets=metrics.LATENCY_BUCKETS_S
 )
-
-# One row of read_outbox: id, topic, key, aggregate_id, version, type, payload, traceparent, event_id, event_time.
-Row = Any
 
 
 class OutboxRelay:
@@ -61,11 +63,13 @@ class OutboxRelay:
         dsn: str,
         bootstrap: str,
         source: str,
-        shards: int = 2,
+        shards: int = 1,
         batch_rows_max: int = 1_000,
         snapshot_topics: Collection[str] = (),
+        linger_s: float = 0.0,
         poll_busy_s: float = 0.01,
         poll_idle_s: float = 0.05,
+        poll_alone_s: float = 0.25,
         send_alarm_s: float = 10.0,
         send_s_max: float = 120.0,
         name: str = "outbox",
@@ -73,19 +77,36 @@ class OutboxRelay:
         if not 1 <= shards <= BUCKETS:
             raise ValueError(f"shards must be 1 to {BUCKETS}")
         self._dsn = dsn
-        self._bootstrap = bootstrap
-        self._source = source.encode()
         self._batch_rows_max = batch_rows_max
-        self._snapshot_topics = frozenset(snapshot_topics)
-        self._poll_busy_s = poll_busy_s
+        self._linger_s = linger_s
+        self._poll_busy_s = max(poll_busy_s, linger_s)
         self._poll_idle_s = poll_idle_s
-        self._send_alarm_s = send_alarm_s
-        self._send_s_max = send_s_max
+        self._poll_alone_s = poll_alone_s
         self._name = name
         self._queries = load_queries("services.chassis")
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._shards = [_Shard(self, number, shards) for number in range(shards)]
+        self._shards = [
+            _Shard(
+                self,
+                number,
+                Sender(
+                    bootstrap=bootstrap,
+                    source=source.encode(),
+                    snapshot_topics=snapshot_topics,
+                    stopping=self._stopping,
+                    alarm_s=send_alarm_s,
+                    s_max=send_s_max,
+                    name=f"{name}-{number}",
+                ),
+            )
+            for number in range(shards)
+        ]
+
+    @property
+    def held(self) -> list[int]:
+        """The buckets that this relay serves now, sorted."""
+        return sorted(bucket for shard in self._shards for bucket in shard.held)
 
     def wake(self) -> None:
         """Says that rows were committed, so that they are sent without waiting for the next poll."""
@@ -131,7 +152,7 @@ class OutboxRelay:
                     if not pg.is_transient(error):
                         raise
                     _log.warning("outbox not measured", error=repr(error))
-                _HELD.set(sum(len(shard.held) for shard in self._shards))
+                _HELD.set(len(self.held))
                 await _wait(self._stopping, MEASURE_S)
         finally:
             if connection is not None:
@@ -139,18 +160,22 @@ class OutboxRelay:
 
 
 class _Shard:
-    """One connection, one producer, every `count`-th bucket."""
+    """One connection with its buckets, one producer."""
 
-    def __init__(self, relay: OutboxRelay, number: int, count: int) -> None:
+    def __init__(self, relay: OutboxRelay, number: int, sender: Sender) -> None:
         self.number = number
         self.woken = asyncio.Event()
-        self.held: list[int] = []
         self._relay = relay
-        self._buckets = list(range(number, BUCKETS, count))
-        self._producer: AIOKafkaProducer | None = None
+        self._sender = sender
+        self._share: BucketShare | None = None
         self._failures = 0
-        self._relock_at = 0.0
         self._busy_until = 0.0
+        self._rows_deleted = 0
+
+    @property
+    def held(self) -> list[int]:
+        """The buckets that it serves now."""
+        return self._share.held if self._share is not None else []
 
     async def run(self) -> None:
         relay = self._relay
@@ -165,193 +190,90 @@ class _Shard:
                     _log.warning("relay lost its connection", shard=self.number, error=repr(error))
                     await _wait(relay._stopping, self._delay_s())
         finally:
-            await self._drop_producer()
+            await self._sender.drop_producer()
 
     async def _hold_connection(self) -> None:
         relay = self._relay
-        connection = await pg.connect(relay._dsn, name=f"{relay._name}-{self.number}")
-        self._relock_at = 0.0
+        name = f"{relay._name}-{self.number}"
+        connection = await pg.connect(relay._dsn, name=name, settings=SESSION_SETTINGS)
+        share = self._share = BucketShare(connection, name=name)
+        loop = asyncio.get_running_loop()
         try:
             while not relay._stopping.is_set():
+                was_woken = self.woken.is_set()
                 self.woken.clear()
-                await self._lock_free_buckets(connection)
-                full = bool(self.held) and await self._round(connection)
-                if not full:
-                    now = asyncio.get_running_loop().time()
-                    busy = now < self._busy_until
-                    await _wait(self.woken, relay._poll_busy_s if busy else relay._poll_idle_s)
+                await share.balance()
+                began = loop.time()
+                rows, more = await self._round(connection, share) if share.held else (0, False)
+                if rows and not was_woken:
+                    # Other processes fill the buckets that are served here: only polling finds their rows.
+                    self._busy_until = loop.time() + BUSY_AFTER_ROWS_S
+                if rows and not more:
+                    await _wait(relay._stopping, began + relay._linger_s - loop.time())
+                if not more:
+                    await _wait(self.woken, self._poll_s(share))
         finally:
-            self.held = []
+            self._share = None
             # Closing releases the locks; a connection that hangs is cut.
             try:
                 await connection.close(timeout=2)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 connection.terminate()
 
-    async def _lock_free_buckets(self, connection: pg.Connection) -> None:
-        now = asyncio.get_running_loop().time()
-        missing = [bucket for bucket in self._buckets if bucket not in self.held]
-        if not missing or now < self._relock_at:
-            return
-        self._relock_at = now + RELOCK_S
-        rows = await connection.fetch(self._relay._queries["lock_buckets"], LOCK_CLASS, missing)
-        if rows:
-            self.held = sorted([*self.held, *(row["bucket"] for row in rows)])
-            _log.info("relay holds buckets", shard=self.number, buckets=self.held)
-
-    async def _round(self, connection: pg.Connection) -> bool:
-        """One read, send and delete; true if there may be more to send at once."""
+    def _poll_s(self, share: BucketShare) -> float:
+        """How long to wait for a call of `wake`, which the commits of this process make."""
         relay = self._relay
-        rows = await connection.fetch(relay._queries["read_outbox"], self.held, relay._batch_rows_max)
+        if asyncio.get_running_loop().time() < self._busy_until:
+            return relay._poll_busy_s
+        return relay._poll_idle_s if share.living > len(relay._shards) else relay._poll_alone_s
+
+    async def _round(self, connection: pg.Connection, share: BucketShare) -> tuple[int, bool]:
+        """One read, send and delete; how many rows were read, and whether there is more to send at once."""
+        relay = self._relay
+        rows = await connection.fetch(relay._queries["read_outbox"], share.held, relay._batch_rows_max)
         if not rows:
-            return False
+            return 0, False
         _BATCH.observe(len(rows))
         crash_point("relay.before_send")
         with _ROUND_S.time():
-            acknowledged, failure = await self._send(rows)
+            acknowledged, failure = await self._send(connection, rows)
             crash_point("relay.before_delete")
             if acknowledged:
                 await connection.execute(relay._queries["delete_outbox"], acknowledged)
+                await self._vacuum(connection, len(acknowledged))
             crash_point("relay.after_delete")
-        self._busy_until = asyncio.get_running_loop().time() + BUSY_AFTER_ROWS_S
         if failure is None:
             self._failures = 0
-            return len(rows) == relay._batch_rows_max or self.woken.is_set()
+            return len(rows), len(rows) == relay._batch_rows_max
         _FAILURES.inc()
         _log.warning("Kafka did not take the outbox", shard=self.number, rows=len(rows), error=repr(failure))
-        await self._drop_producer()
+        await self._sender.drop_producer()
         await _wait(relay._stopping, self._delay_s())
-        return True
+        return len(rows), True
 
-    async def _send(self, rows: Sequence[Row]) -> tuple[list[int], Exception | None]:
-        """Sends rows; returns the ids that need not be sent again, and the first failure."""
-        try:
-            producer = await self._started_producer()
-        except (KafkaError, OSError) as error:
-            return [], error
-        keep, done = self._coalesce(rows)
-        by_topic: dict[str, list[Row]] = {}
-        for row in keep:
-            by_topic.setdefault(row[1], []).append(row)
-        results = await asyncio.gather(
-            *(self._send_topic(producer, topic, topic_rows) for topic, topic_rows in by_topic.items())
-        )
-        failure: Exception | None = None
-        acknowledged: list[int] = []
-        for ids, refusal in results:
-            acknowledged += ids
-            failure = failure or refusal
-        # A superseded snapshot may only go once its successor is in Kafka.
-        sent = set(acknowledged)
-        acknowledged += [old for old, successor in done.items() if successor in sent]
-        return acknowledged, failure
-
-    def _coalesce(self, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[int, int]]:
-        """Of snapshots only the newest per key; and for each one left out, the id of that newest."""
-        topics = self._relay._snapshot_topics
-        if not topics:
-            return rows, {}
-        newest = {(row[1], row[2]): row[0] for row in rows if row[1] in topics}
-        keep = [row for row in rows if newest.get((row[1], row[2]), row[0]) == row[0]]
-        superseded = {
-            row[0]: newest[row[1], row[2]] for row in rows if newest.get((row[1], row[2]), row[0]) != row[0]
-        }
-        _COALESCED.inc(len(superseded))
-        return keep, superseded
-
-    async def _send_topic(
-        self, producer: AIOKafkaProducer, topic: str, rows: Sequence[Row]
+    async def _send(
+        self, connection: pg.Connection, rows: Sequence[Row]
     ) -> tuple[list[int], Exception | None]:
+        """Sends rows, for as long as the connection, and with it the right to send them, is there."""
+        sending = asyncio.create_task(self._sender.send(rows))
         try:
-            partitions = len(await producer.partitions_for(topic))
-        except (KafkaError, OSError) as error:
-            return [], error
-        by_partition: dict[int, list[Row]] = {}
-        for row in rows:
-            # librdkafka's "consistent" partitioner; Java's murmur2 would cost ten times as much in Python.
-            by_partition.setdefault(crc32(row[2].encode()) % partitions, []).append(row)
-        results = await asyncio.gather(
-            *(
-                self._send_partition(producer, topic, part, part_rows)
-                for part, part_rows in by_partition.items()
-            )
-        )
-        acknowledged = [id_ for ids, _ in results for id_ in ids]
-        if acknowledged:
-            _SENT[topic].inc(len(acknowledged))
-        return acknowledged, next((error for _, error in results if error is not None), None)
+            while True:
+                done, _ = await asyncio.wait([sending], timeout=PROVE_ALIVE_S)
+                if done:
+                    return sending.result()
+                await connection.execute("SELECT 1")
+        finally:
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait([sending])
+                await self._sender.drop_producer()
 
-    async def _send_partition(
-        self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[Row]
-    ) -> tuple[list[int], Exception | None]:
-        """Sends batch after batch, never past a failure: the order within the partition holds even then."""
-        source = self._relay._source
-        acknowledged: list[int] = []
-        position = 0
-        try:
-            while position < len(rows):
-                batch = producer.create_batch()
-                ids: list[int] = []
-                for id_, _, key, aggregate_id, version, type_, payload, traceparent, event_id, time in rows[
-                    position:
-                ]:
-                    headers = encode_headers(
-                        source,
-                        event_id=event_id,
-                        type=type_,
-                        aggregate_id=aggregate_id,
-                        version=version,
-                        time=time,
-                        traceparent=traceparent,
-                    )
-                    time_ms = int(time.timestamp() * 1000)
-                    if (
-                        batch.append(timestamp=time_ms, key=key.encode(), value=payload, headers=headers)
-                        is None
-                    ):
-                        break
-                    ids.append(id_)
-                batch.close()
-                delivery = await producer.send_batch(batch, topic, partition=partition)
-                crash_point("relay.before_acknowledgement")
-                await self._acknowledged(delivery, topic)
-                acknowledged += ids
-                position += len(ids)
-        except (KafkaError, OSError, TimeoutError) as error:
-            return acknowledged, error
-        return acknowledged, None
-
-    async def _acknowledged(self, delivery: "asyncio.Future[Any]", topic: str) -> None:
-        """Waits for the acknowledgement; idempotent batches never expire, so the alarm is ours."""
-        waited_s = 0.0
-        while True:
-            done, _ = await asyncio.wait([delivery], timeout=self._relay._send_alarm_s)
-            if done:
-                delivery.result()
-                return
-            waited_s += self._relay._send_alarm_s
-            _log.warning("Kafka does not acknowledge", shard=self.number, topic=topic, waited_s=waited_s)
-            if waited_s >= self._relay._send_s_max or self._relay._stopping.is_set():
-                raise TimeoutError(f"no acknowledgement for {topic} within {waited_s:g} s")
-
-    async def _started_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = kafka.make_producer(
-                self._relay._bootstrap, client_id=f"sampan-{self._relay._name}-{self.number}"
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await kafka.abandon_producer(producer)
-                raise
-            self._producer = producer
-        return self._producer
-
-    async def _drop_producer(self) -> None:
-        """After a failure the sequence numbers of an idempotent producer may be out of step: never reuse it."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await kafka.abandon_producer(producer)
+    async def _vacuum(self, connection: pg.Connection, rows_deleted: int) -> None:
+        """Clears dead rows away before they pile up: every read passes over all of them to the oldest live one."""
+        self._rows_deleted += rows_deleted
+        if self._rows_deleted >= VACUUM_AFTER_ROWS:
+            self._rows_deleted = 0
+            await connection.execute(self._relay._queries["vacuum_outbox"])
 
     def _delay_s(self) -> float:
         self._failures += 1
@@ -360,7 +282,7 @@ class _Shard:
 
 async def _wait(event: asyncio.Event, s_max: float) -> None:
     """Waits for the event, or for so long."""
-    if event.is_set():
+    if event.is_set() or s_max <= 0:
         return
     try:
         async with asyncio.timeout(s_max):

@@ -134,28 +134,6 @@ async def test_events_of_a_clock_that_was_wrong_do_not_hold_up_the_others(
     assert versions(await read_all(kafka_server, topic)) == {"a": [1, 2, 3]}
 
 
-async def test_one_relay_at_a_time_holds_a_bucket(
-    ledger: Database, ledger_dsn: str, kafka_server: str, topic: str
-) -> None:
-    """A second relay stands by, whatever its shard count, and takes over when the first goes."""
-
-    def held(one: OutboxRelay) -> list[int]:
-        return sorted(bucket for shard in one._shards for bucket in shard.held)
-
-    everything = list(range(16))
-    async with running(ledger_dsn, kafka_server, shards=3, name="first") as first:
-        await eventually(lambda: held(first) == everything)
-        async with running(ledger_dsn, kafka_server, shards=2, name="second") as second:
-            await asyncio.sleep(1.5)
-            assert held(second) == []
-            await first.stop()
-            await eventually(lambda: held(second) == everything)
-            await append_all(ledger, [message(topic, f"a{n}", 1) for n in range(40)])
-            second.wake()
-            await eventually(lambda: _empty(ledger))
-    assert len(await read_all(kafka_server, topic)) == 40
-
-
 async def test_a_lost_connection_gives_the_buckets_away_and_is_replaced(
     ledger: Database, ledger_dsn: str, kafka_server: str, topic: str
 ) -> None:
