@@ -112,7 +112,7 @@ class OrdersSettings(DatabaseServiceSettings):
     consumer_batch_records_max: int = Field(
         default=500, ge=1, le=10_000, description="Events applied in one transaction at most."
     )
-    consumer_linger_ms: ConsumerLinger = 20
+    consumer_linger_ms: ConsumerLinger = 30
 
     @model_validator(mode="after")
     def _check_after_call(self) -> "OrdersSettings":

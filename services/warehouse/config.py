@@ -43,7 +43,7 @@ class WarehouseSettings(DatabaseServiceSettings):
     consumer_batch_records_max: int = Field(
         default=256, ge=1, le=5_000, description="Order events that are decided in one transaction."
     )
-    consumer_linger_ms: ConsumerLinger = 20
+    consumer_linger_ms: ConsumerLinger = 30
     expiry_sweep_period_s: float = Field(
         default=1, gt=0, le=3_600, description="Seconds between sweeps for holds past their deadline."
     )

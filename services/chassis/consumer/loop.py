@@ -203,15 +203,25 @@ class Consumer:
                 for item in decode(place, records)
             ]
             if items:
-                began_s = time.monotonic()
-                await self._apply(client, items)
-                await self._linger(began_s, len(items))
+                await self._apply_at_leisure(client, items)
 
-    async def _linger(self, began_s: float, records: int) -> None:
-        """Lets more records come together, unless the batch was full and more are waiting anyway."""
-        left_s = began_s + self._linger_s - time.monotonic()
-        if left_s > 0 and records < self._batch_records_max:
-            await self._wait_for_stop(left_s)
+    async def _apply_at_leisure(self, client: AIOKafkaConsumer, items: Sequence[Item]) -> None:
+        """Applies a batch; unless it was full, more is fetched only when the next one may begin.
+
+        aiokafka fetches ahead as soon as records are taken from it, and what it then holds grows no more until it is
+        taken: the next batch would be what had come by the beginning of this one.
+        """
+        began_s = time.monotonic()
+        is_full = len(items) >= self._batch_records_max
+        if not is_full:
+            self._pause(client)
+        try:
+            await self._apply(client, items)
+            left_s = began_s + self._linger_s - time.monotonic()
+            if left_s > 0 and not is_full:
+                await self._wait_for_stop(left_s)
+        finally:
+            self._resume(client)
 
     async def _fetch(self, client: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         self._watch.polling_since_s = time.monotonic()
@@ -254,7 +264,6 @@ class Consumer:
                 delay_s = min(RETRY_S_MAX, delay_s * 2)
             self._note_progress(items)
         finally:
-            self._resume(client)
             self._watch.idle.set()
 
     def _note_progress(self, items: Sequence[Item]) -> None:
@@ -267,8 +276,7 @@ class Consumer:
         _RETRYING[self.group].set(1)
         self._watch.waiting = True
         try:
-            with contextlib.suppress(IllegalStateError):
-                client.pause(*client.assignment())
+            self._pause(client)
             deadline = time.monotonic() + s_max
             while (left_s := deadline - time.monotonic()) > 0:
                 if self._stopping.is_set() or self._watch.revoking.is_set():
@@ -282,6 +290,10 @@ class Consumer:
             self._watch.waiting = False
             self._watch.progress.excuse(time.monotonic())
             _RETRYING[self.group].set(0)
+
+    def _pause(self, client: AIOKafkaConsumer) -> None:
+        with contextlib.suppress(IllegalStateError):
+            client.pause(*client.assignment())
 
     def _resume(self, client: AIOKafkaConsumer) -> None:
         paused = set(client.paused()) - self._awaiting_position
