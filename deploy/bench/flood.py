@@ -155,7 +155,7 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
     part = "flood"
     held: list[Held] = []
     async with api.opened():
-        await shop.prepare(api, names, units_each=UNITS_EACH, units_hot=1)
+        await shop.prepare(api, names, units_each=UNITS_EACH, units_of={})
         requests = _endless(target.base_url, target.api_key, names, part)
         client = Flood(target.base_url, requests)
         started = time.perf_counter()

@@ -20,6 +20,9 @@ def test_a_phase_is_told_in_rates_and_latencies_of_accepted_and_refused_apart() 
 def test_no_two_orders_of_a_flood_share_a_key() -> None:
     requests = islice(flood._endless("http://127.0.0.1:1", "a-key", shop.Shop("r"), "flood"), 2_500)
     keys = {
-        line for request in requests for line in request.split(b"\r\n") if line.startswith(b"Idempotency-Key:")
+        line
+        for request in requests
+        for line in request.split(b"\r\n")
+        if line.startswith(b"Idempotency-Key:")
     }
     assert len(keys) == 2_500
