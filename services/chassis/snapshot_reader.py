@@ -104,8 +104,8 @@ class SnapshotReader:
         if wanted:
             self._demanded.set()
         else:
+            # Still live until the reader comes to rest: demand may be back before it notices.
             self._demanded.clear()
-            self.live.clear()
 
     async def stop(self, *, s_max: float = 5.0) -> None:
         """Ends the reading and returns when the client is closed."""
@@ -178,6 +178,7 @@ class SnapshotReader:
 
     async def _rest(self, client: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
         """Fetches nothing until there is demand, then begins at the end."""
+        self.live.clear()
         client.pause(*places)
         self._positions = {}
         await self._demanded.wait()
