@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 from deploy.bench.world import Say
 from deploy.local.settings import PORT_DEFAULTS, StackError, StackSettings, free_ports
@@ -34,6 +36,8 @@ def own_stacks(
 ) -> Iterator[list[Stack]]:
     """Stacks that do not run yet; at the end they are stopped, and removed unless they are to be kept."""
     with ExitStack() as leaving:
+        # Asked to end in the middle of a long run, nothing may be left running.
+        leaving.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _end))
         stacks = []
         for settings in settings_of(names, purpose, extra or {}):
             if any(settings.pids.glob("*.pid")):
@@ -44,6 +48,10 @@ def own_stacks(
             leaving.callback(_leave, stack, keep)
             stacks.append(stack)
         yield stacks
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _narrator(name: str, say: Say) -> Callable[[str, str], None]:

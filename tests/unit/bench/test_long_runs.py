@@ -1,5 +1,6 @@
 """What growth, memory and replicas conclude from their measurements."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from deploy.bench.growth import fill
 from deploy.bench.growth.compare import compare, cpu_ms
 from deploy.bench.growth.measure import Skus, bench_skus, past_order_id
 from deploy.bench.memory import judge
-from deploy.bench.own import settings_of
+from deploy.bench.own import own_stacks, settings_of
 from deploy.bench.replicas import arrangements, bound_by, by_part, explained
 from deploy.local.settings import StackError
 
@@ -128,3 +129,32 @@ def test_stacks_of_the_bench_share_no_port_and_no_folder() -> None:
     assert not set(one.ports.values()) & set(two.ports.values())
     assert one.folder != two.folder
     assert one.folder.parent.name == "growth"
+
+
+def test_asked_to_end_the_bench_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMPAN_LOCAL_DIR", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def interrupted() -> None:
+        with own_stacks(["stack"], "memory", lambda _: None) as (stack,):
+            stack.settings.data.mkdir(parents=True)
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_stack_that_may_still_run_is_not_started_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMPAN_LOCAL_DIR", str(tmp_path))
+    pids = tmp_path / "bench" / "memory" / "stack" / "run"
+    pids.mkdir(parents=True)
+    (pids / "kafka.pid").write_text("{}")
+    with pytest.raises(StackError, match="may still run"), own_stacks(["stack"], "memory", lambda _: None):
+        pass
+    assert (pids / "kafka.pid").exists()
