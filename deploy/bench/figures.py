@@ -6,7 +6,9 @@ from typing import Any
 
 Run = Mapping[str, Any]
 
-SUMMED = frozenset({"oversold", "unsold", "sent", "accepted", "repeated", "refused_early", "rejected"})
+SUMMED = frozenset(
+    {"oversold", "unsold", "sent", "accepted", "repeated", "refused_early", "rejected", "shed"}
+)
 """Counts: over all runs their sum is what matters; of anything else the median."""
 
 

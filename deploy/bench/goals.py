@@ -103,6 +103,7 @@ LINES: tuple[Line, ...] = (
         _at_most("latency", "reserved_p99_ms", 100),
     ),
     Line("  p50 ms", "latency", "reserved_p50_ms", None),
+    Line("orders shed at half load", "latency", "shed", _at_most("latency", "shed", 0)),
     Line(
         "bulk import, new rows/s (import_rows)",
         "import_rows",

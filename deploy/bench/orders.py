@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.bench import shop
 from deploy.bench.books import Proof, prove
+from deploy.bench.load import RETRIED
 from deploy.bench.machine import Cost
 from deploy.bench.measure import Part, await_decided, count_orders, measure, oversold_units
 from deploy.bench.open_loop import Arrival, send_at_rate
@@ -105,6 +106,7 @@ async def latency(world: World, names: shop.Shop, part: str, volume: Volume, per
     await await_decided(world.api, names.buyer_ref(part))
     accepted = sum(1 for arrival in arrivals if 200 <= arrival.status < 300)
     proof = await proven(world, names.buyer_ref(part), shop.spread_skus(), accepted)
+    shed = sum(1 for arrival in arrivals if arrival.status in RETRIED)
     placed_ms = _milliseconds([one for n, one in enumerate(arrivals) if n % WAIT_EVERY])
     decided_ms = _milliseconds(arrivals[::WAIT_EVERY])
     return {
@@ -116,7 +118,9 @@ async def latency(world: World, names: shop.Shop, part: str, volume: Volume, per
         "max_ms": round(max(placed_ms + decided_ms, default=0.0), 2),
         "sent": len(arrivals),
         "accepted": accepted,
-        **proof_figures(proof, short=len(arrivals) - accepted),
+        # Turned away as too much: no wrong answer, but none that a latency may be shown without.
+        "shed": shed,
+        **proof_figures(proof, short=len(arrivals) - accepted - shed),
     }
 
 
