@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.audit.checks import run as run_check
 from deploy.audit.sql_checks import sql_checks
-from tests.chaos import operators, resources, schedule
+from tests.chaos import operators, resources, schedule, tasks
 from tests.chaos.client import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault
@@ -34,6 +34,8 @@ CONVERGE_GIVEN_UP_S = 60.0
 READY_S_MAX = 60.0
 WELL_S_MAX = 20.0
 """So long the next fault waits at most for the one before to heal."""
+HEAL_S_MAX = 90.0
+"""So long the end of a fault may take, a restart of a server included."""
 POLL_S = 0.25
 POSITIONS_PERIOD_S = 1.0
 CHECKS_PERIOD_S = 8.0
@@ -176,12 +178,10 @@ class Engine:
                 await self._liveness()
                 await background[0]
             finally:
-                for task in background:
-                    task.cancel()
-                results = await asyncio.gather(*background, return_exceptions=True)
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
+                await tasks.end(background)
+            for task in background:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
             await self._settle(client)
             self.outcome.violations += client.violations
         self.outcome.usage_last = await resources.measure(self.cluster.services)
@@ -236,7 +236,7 @@ class Engine:
         started = self.history.now_s
         until = started + length_s
         healing = asyncio.create_task(self._watch_healing())
-        tasks: dict[asyncio.Task[None], schedule.Step] = {}
+        steps: dict[asyncio.Task[None], schedule.Step] = {}
         try:
             for step in self.outcome.steps:
                 await asyncio.sleep(max(0.0, started + step.at_s - self.history.now_s))
@@ -245,16 +245,19 @@ class Engine:
                 started += self.history.now_s - waiting_since
                 if self.history.now_s + step.duration_s > until:
                     break
-                tasks[asyncio.create_task(self._inject(step))] = step
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for task, step in tasks.items():
-                if (error := task.exception()) is not None:
+                steps[asyncio.create_task(self._inject(step))] = step
+            if steps:
+                _, unhealed = await asyncio.wait(steps, timeout=HEAL_S_MAX)
+                await tasks.end(unhealed)
+            for task, step in steps.items():
+                if task.cancelled():
+                    self.outcome.failed_injections.append(f"{step.fault} on {step.target}: it did not end")
+                elif (error := task.exception()) is not None:
                     # A fault that could not be injected proves nothing, so the run must not pass.
                     self.outcome.failed_injections.append(f"{step.fault} on {step.target}: {error!r}")
             await self._until_well()
         finally:
-            healing.cancel()
-            await asyncio.wait((healing,))
+            await tasks.end([healing])
 
     async def _until_well(self) -> None:
         """Waits, within a bound, unless another fault is just being injected: then it is to overlap."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from deploy.local.settings import LOOPBACK
+from tests.chaos import tasks
 from tests.chaos.client import Request, new_key
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
@@ -81,13 +82,11 @@ class Misbehaving(BaseFault):
                     await self._behaviour(cluster, port, rng)
                 await asyncio.sleep(BYTE_PERIOD_S)
 
-        tasks = [asyncio.create_task(behave()) for _ in range(self._connections)]
+        behaving = [asyncio.create_task(behave()) for _ in range(self._connections)]
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await tasks.end(behaving)
 
 
 async def _read_nothing(cluster: Cluster, port: int, rng: random.Random) -> None:

@@ -10,9 +10,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 from tests.chaos.faults.crash_points import expect_ends
@@ -72,8 +73,7 @@ class _Jumps(BaseFault):
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await tasks.end([task])
             _set(file, 0)
 
 
@@ -122,9 +122,7 @@ class OfPostgres(_Jumps):
         finally:
             server.environment.clear()
             await member.stop()
-            expecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await expecting
+            await tasks.end([expecting])
             shutil.rmtree(file.parent, ignore_errors=True)
 
 

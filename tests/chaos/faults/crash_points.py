@@ -18,6 +18,7 @@ from typing import NamedTuple
 import aiohttp
 from aiokafka.errors import KafkaError
 
+from tests.chaos import tasks
 from tests.chaos.client import BROKEN, Request, new_key
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
@@ -140,9 +141,7 @@ class CrashPoint(BaseFault):
             ):
                 yield
         finally:
-            for task in (driving, expecting):
-                task.cancel()
-            await asyncio.gather(driving, expecting, return_exceptions=True)
+            await tasks.end([driving, expecting])
             hits = _hits(member) - before
             cluster.history.note("crash points", target=target, armed=armed, hits=dict(hits))
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from deploy.local.postgres import Postgres
+from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 from tests.chaos.faults.crash_points import expect_ends
@@ -70,13 +71,11 @@ class FullDisk(BaseFault):
         try:
             yield
         finally:
-            filling.cancel()
-            await asyncio.gather(filling, return_exceptions=True)
+            await tasks.end([filling])
             ballast.unlink(missing_ok=True)
             # One that could not start with a full disk gets another chance before it is blamed.
             await member.wait_ready()
-            expecting.cancel()
-            await asyncio.gather(expecting, return_exceptions=True)
+            await tasks.end([expecting])
 
     def _place(self, cluster: Cluster) -> Path:
         if self.server == "kafka":

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 from tests.chaos.links import Link
@@ -43,8 +44,7 @@ class Cut(_OfLink):
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait((task,))
+            await tasks.end([task])
 
 
 class Refuse(_OfLink):

@@ -10,6 +10,7 @@ import asyncpg
 import psutil
 
 from deploy.local.settings import DATABASES
+from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 
@@ -102,8 +103,7 @@ class Slow(_OfServer):
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait((task,))
+            await tasks.end([task])
             member.resume()
 
 
