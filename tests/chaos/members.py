@@ -153,8 +153,12 @@ class ServiceMember(Member):
         return self.pid is not None and await asyncio.to_thread(lambda: self.replica.ready)
 
     def _start(self) -> None:
-        self.replica.environment = self._environment | self.extra_environment
-        self.process.start(self.replica.command, environment=self.replica.environment, fingerprint="")
+        environment = self.replica.environment = self._environment | self.extra_environment
+        self.process.start(self.replica.command, environment=environment, fingerprint="")
+        if environment != self._environment | self.extra_environment:
+            # A fault took its variables back meanwhile and found nothing to stop: this start came too late for it.
+            self.expected_ends += 1
+            self._kill()
 
 
 class PostgresMember(Member):
