@@ -177,6 +177,7 @@ class Client:
             url = self._urls[gateway] if gateway is not None else self._rng.choice(self._urls)
             left_s = until - time.monotonic()
             asked_pause_s = 0.0
+            under_way: Answer | None = None
             try:
                 async with self._open.request(
                     request.method,
@@ -194,6 +195,9 @@ class Client:
                 if status not in REPEATED and not (status == 409 and again):
                     return self._definite(request, status, body)
                 cause = f"{status} {_reason(body)}"
+                if status == 409:
+                    # Another payment is under way, perhaps until the order expires: this one was not made.
+                    under_way = Answer("refused", status, body, _reason(body))
                 asked_pause_s = float(again) if again.isdigit() else 0.0
             except TimeoutError:
                 cause = "timeout"
@@ -203,7 +207,7 @@ class Client:
             pause_s = min(max(PAUSE_S[0] * 1.6**attempts, asked_pause_s), max(PAUSE_S[1], asked_pause_s))
             pause_s *= self._rng.uniform(0.75, 1.25)
             if time.monotonic() + pause_s >= until:
-                return Answer("unknown", reason=cause)
+                return under_way or Answer("unknown", reason=cause)
             await asyncio.sleep(pause_s)
 
     def _definite(self, request: Request, status: int, body: bytes) -> Answer:

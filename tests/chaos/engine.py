@@ -357,9 +357,10 @@ class Engine:
         self._say(f"settling {len(client.unsettled)} unknown outcomes")
         self.outcome.unknown_for_good = await client.settle()
         if self.outcome.unknown_for_good:
-            self.outcome.violations.append(
-                f"{self.outcome.unknown_for_good} outcomes stay unknown although all is well"
-            )
+            self.outcome.violations += [
+                f"{request.op} {request.path} under key {request.key} stays unknown although all is well"
+                for request in client.unsettled
+            ]
         with suppress(TimeoutError):
             await self._rest()
 
