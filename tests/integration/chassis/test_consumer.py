@@ -603,3 +603,28 @@ async def test_two_topics_share_one_transaction(ledger: Database, kafka_server: 
     await task
     assert versions(event for event in seen if event.topic == topic) == {"a": [1, 2]}
     assert versions(event for event in seen if event.topic == other) == {"a": [1], "b": [1]}
+
+
+async def test_what_comes_while_a_batch_is_applied_is_the_next_batch(
+    ledger: Database, kafka_server: str, topic: str
+) -> None:
+    """Whole: fetched ahead, only the first record of it would be, and the others a batch of their own."""
+    batches: list[int] = []
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(connection: Connection, events: Sequence[Event]) -> None:
+        batches.append(len(events))
+        began.set()
+        await goes_on.wait()
+        await record(connection, events)
+
+    async with consuming(ledger, kafka_server, topic, handle):
+        await produce(kafka_server, topic, [("a0", 1)])
+        await began.wait()
+        async with producer(kafka_server) as sender:
+            for number in range(1, 21):
+                name = f"a{number}"
+                await sender.send_and_wait(topic, b"x", key=name.encode(), headers=headers(name, 1))
+        goes_on.set()
+        await eventually(lambda: sum(batches) == 21)
+    assert batches == [1, 20]
