@@ -74,7 +74,7 @@ def test_snapshots_may_skip_versions() -> None:
 
 def test_a_record_that_is_no_event_is_named() -> None:
     found = scan(FakeRecord(3, []))
-    assert found.faults == ["t/0 at 3: ce_type: is missing"]
+    assert found.faults == ["t/0 at 3: ce_specversion: is missing"]
     assert found.records == 1
 
 
