@@ -7,7 +7,7 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos replay audit \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws replay audit \
 	bench bench-growth bench-memory bench-replicas \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
@@ -50,6 +50,9 @@ test-unit: gen ## The tests that need no server
 
 test-integration: gen ## The tests on real PostgreSQL and real Kafka
 	@$(PYTEST) tests/component tests/integration $(ARGS)
+
+laws: gen ## The generated tests only (PROFILE=deep: anew each time and twenty times as long)
+	@$(PYTEST) -m hypothesis --hypothesis-profile=$(or $(PROFILE),ci) $(if $(filter deep,$(PROFILE)),-o timeout=7200) $(ARGS)
 
 chaos: gen ## Break a cluster of replicas under load by a seeded plan (MINUTES=20 SEED=1 FAULTS=network,process.kill)
 	@$(PY) -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

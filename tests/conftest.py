@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests import servers
+from tests import laws, servers
+
+laws.register_profiles()
 
 DatabaseFactory = Callable[[str | None], str]
 """Takes a service's name, or None for an empty database; returns a DSN."""

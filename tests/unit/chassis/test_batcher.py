@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.chassis.batcher import MicroBatcher
 from services.chassis.errors import DomainError, NotFound, ResourceExhausted, Unavailable
+from tests import laws
 
 Flush = Callable[[list[int]], Awaitable[list[int | DomainError]]]
 
@@ -66,7 +67,7 @@ def size(batch: list[int]) -> int:
     return sum(abs(item) for item in batch)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=laws.examples(80))
 @given(
     items_max=st.integers(1, 6),
     size_max=st.integers(1, 40),

@@ -11,6 +11,7 @@ from sampan.catalog.v1 import product_service_pb2 as pb
 
 from services.gateway.imports.lines import Line, split_lines
 from services.gateway.imports.rows import CsvDecoder, HeaderFault, NdjsonDecoder, RowDecoder, RowFault
+from tests import laws
 
 HEADER = "product_id,sku,title,price_EUR"
 
@@ -30,7 +31,7 @@ async def lines_of(body: bytes, size: int, line_bytes_max: int = 100) -> list[Li
     ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=laws.examples(200))
 @given(st.binary(max_size=200), st.integers(1, 50))
 async def test_lines_are_the_same_however_the_body_is_cut(body: bytes, size: int) -> None:
     whole = await lines_of(body, 1000, line_bytes_max=20)

@@ -27,6 +27,7 @@ from services.warehouse.domain.parcels import ParcelState
 from services.warehouse.domain.sourcing import Rejection
 from services.warehouse.domain.stock import Allocation, SkuStock, StockBook, StockInvariantBroken, StockLevel
 from services.warehouse.domain.warehouses import Network, ServedCountry, WarehouseContent, WarehouseKind
+from tests import laws
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SERVED = (ServedCountry("ES", 2, 4, 500, "EUR"),)
@@ -314,7 +315,7 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=laws.examples(300))
 @given(st.lists(st.tuples(st.lists(COMMANDS, min_size=1, max_size=6), st.integers(0, 20)), max_size=12))
 def test_any_sequence_keeps_the_laws(batches: list[tuple[list[Command], int]]) -> None:
     world = World({"A": {"w1": 10, "w2": 5}, "B": {"w1": 3, "w2": 0}})
@@ -329,7 +330,7 @@ def test_any_sequence_keeps_the_laws(batches: list[tuple[list[Command], int]]) -
                 final[order_id] = fulfilment.state
 
 
-@settings(max_examples=200)
+@settings(max_examples=laws.examples(200))
 @given(st.lists(COMMANDS, max_size=12))
 def test_a_batch_is_worth_its_commands_one_by_one(commands: list[Command]) -> None:
     units = {"A": {"w1": 10, "w2": 5}, "B": {"w1": 3, "w2": 0}}

@@ -1,0 +1,29 @@
+"""How hard the laws are tried: generated tests are the same every time in CI, and differ and last longer in a deep run.
+
+`make laws` runs all of them as CI does; `make laws PROFILE=deep` draws anew each time and tries twenty times as much.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+CI_EXAMPLES = 100
+DEEP_FACTOR = 20
+
+
+def register_profiles() -> None:
+    """Make the profiles known and `ci` the one in force until `--hypothesis-profile` names another."""
+    # The time of an example says nothing on a machine that does other things as well.
+    shared = settings(
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    settings.register_profile("ci", shared, max_examples=CI_EXAMPLES, derandomize=True, database=None)
+    settings.register_profile("deep", shared, max_examples=CI_EXAMPLES * DEEP_FACTOR, derandomize=False)
+    settings.load_profile("ci")
+
+
+def examples(in_ci: int) -> int:
+    """How many examples to try where CI tries `in_ci`."""
+    return in_ci * settings.default.max_examples // CI_EXAMPLES
