@@ -5,10 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 CI_EXAMPLES = 100
 DEEP_FACTOR = 20
+
+MARKS = (
+    pytest.mark.hypothesis,
+    pytest.mark.slow,
+    # One that fails is made as small as it gets, which takes longer than passing.
+    pytest.mark.timeout(900),
+)
+"""Of state machines."""
 
 
 def register_profiles() -> None:
@@ -26,4 +38,11 @@ def register_profiles() -> None:
 
 def examples(in_ci: int) -> int:
     """How many examples to try where CI tries `in_ci`."""
-    return in_ci * settings.default.max_examples // CI_EXAMPLES
+    in_force = settings()
+    return in_ci * in_force.max_examples // CI_EXAMPLES
+
+
+def run_machine(make: Callable[[], RuleBasedStateMachine], *, examples_in_ci: int, steps: int) -> None:
+    """Take a state machine through its rules."""
+    run: Callable[..., None] = run_state_machine_as_test
+    run(make, settings=settings(max_examples=examples(examples_in_ci), stateful_step_count=steps))

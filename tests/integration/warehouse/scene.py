@@ -15,7 +15,7 @@ from services.warehouse.commands.parcels import Parcels
 from services.warehouse.commands.stock import RECEIVE, Moved, Movement, Stock
 from services.warehouse.commands.warehouses import Warehouses
 from services.warehouse.domain.decision import Changes
-from services.warehouse.domain.holds import Command, Post, Reserve, Void, merge_lines
+from services.warehouse.domain.holds import Command, Intercept, Post, Reserve, Void, merge_lines
 from services.warehouse.domain.stock import LedgerReason
 from services.warehouse.domain.warehouses import ServedCountry, WarehouseContent, WarehouseKind
 
@@ -87,17 +87,7 @@ class Scene:
         disabled: bool = False,
     ) -> None:
         """Creates a warehouse that serves the countries within 2 to 4 days."""
-        content = WarehouseContent(
-            warehouse_id,
-            warehouse_id.title(),
-            region_code,
-            "EU",
-            WarehouseKind.OVERSEAS,
-            tuple([ServedCountry(country, 2, 4, 500, "EUR") for country in serves]),
-            0,
-            ships_hazards,
-            disabled,
-        )
+        content = warehouse(warehouse_id, region_code, serves, ships_hazards=ships_hazards, disabled=disabled)
         await self.warehouses.create(TENANT, content)
 
     async def level(self, sku: str, warehouse_id: str = "madrid") -> tuple[int, int]:
@@ -129,6 +119,28 @@ class Scene:
         """All invariants that the tables can show."""
         for name, query in INVARIANTS.items():
             assert (await self.fetchrow(query))[0] == 0, name
+
+
+def warehouse(
+    warehouse_id: str,
+    region_code: str,
+    serves: Sequence[str],
+    *,
+    ships_hazards: bool = True,
+    disabled: bool = False,
+) -> WarehouseContent:
+    """A warehouse that serves the countries within 2 to 4 days."""
+    return WarehouseContent(
+        warehouse_id,
+        warehouse_id.title(),
+        region_code,
+        "EU",
+        WarehouseKind.OVERSEAS,
+        tuple([ServedCountry(country, 2, 4, 500, "EUR") for country in serves]),
+        0,
+        ships_hazards,
+        disabled,
+    )
 
 
 def silent_news() -> News:
@@ -191,3 +203,8 @@ def post(order: str, *, by_event: bool = False) -> Post:
 def void(order: str, *, by_event: bool = False) -> Void:
     """The command that gives an order's goods back."""
     return Void(order_id=order, tenant_id=TENANT, merchant_id=MERCHANT, by_event=by_event)
+
+
+def intercept(order: str) -> Intercept:
+    """The command that cancels a confirmed order."""
+    return Intercept(order_id=order, tenant_id=TENANT, by_event=True)
