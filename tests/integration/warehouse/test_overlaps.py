@@ -60,14 +60,17 @@ sku = st.sampled_from("AB")
 reservation = st.builds(
     reserve, st.sampled_from((*NEW, *ORDERS)), st.dictionaries(sku, st.integers(1, 6), min_size=1)
 )
-command = st.one_of(
+about_any = st.one_of(
     reservation,
     reservation,
-    st.builds(post, st.sampled_from(ORDERS), by_event=st.booleans()),
     st.builds(void, st.sampled_from(ORDERS), by_event=st.booleans()),
     st.builds(intercept, st.sampled_from((*POSTED, *ORDERS))),
     st.builds(lambda one: Expire(order_id=one, tenant_id=TENANT), st.sampled_from((*LATE, *HELD))),
 )
+# A post takes no lock on an order that is not there (docs/decisions/0029): its refusal may be older than the
+# rest of its batch, which no order of whole batches explains.
+command = about_any | st.builds(post, st.sampled_from((*HELD, *LATE, *POSTED)), by_event=st.booleans())
+any_command = about_any | st.builds(post, st.sampled_from(ORDERS), by_event=st.booleans())
 moved = st.builds(
     lambda units, way, warehouse_id, request_id: movement(
         [(sku, way[1] * count) for sku, count in units.items()],
@@ -83,7 +86,9 @@ moved = st.builds(
 )
 step = st.builds(Step, st.sampled_from(POSTED), st.sampled_from((ParcelState.PACKED, ParcelState.SHIPPED)))
 batch = st.lists(command, min_size=1, max_size=4).map(tuple)
+any_batch = st.lists(any_command, min_size=1, max_size=4).map(tuple)
 transaction = st.one_of(batch, batch, batch, batch, moved, step)
+any_transaction = st.one_of(any_batch, any_batch, any_batch, any_batch, moved, step)
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -139,7 +144,8 @@ class Race:
             ({name: (found[name], one[name]) for name in found if found[name] != one[name]} for one in tried),
             key=len,
         )
-        pytest.fail(f"no order of the transactions explains this (found, expected): {differences}")
+        listed = "\n".join(map(repr, transactions))
+        pytest.fail(f"no order of\n{listed}\nexplains this (found, expected): {differences}")
 
 
 def wish_of(twin: Twin, one: Step) -> Advance:
@@ -225,7 +231,7 @@ def test_a_storm_keeps_the_laws(race: tuple[Race, Run]) -> None:
         await assert_lawful(scene)
 
     @overlapping(STORMS)
-    @given(st.lists(transaction, min_size=30, max_size=50))
+    @given(st.lists(any_transaction, min_size=30, max_size=50))
     def hold(transactions: list[Transaction]) -> None:
         run(storm(transactions))
 
