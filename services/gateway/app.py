@@ -14,7 +14,7 @@ from typing import Any
 
 from litestar import HttpMethod, Litestar, Request
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram
@@ -297,17 +297,16 @@ def problem_reply(problem: Problem, call: Call) -> Reply:
 
 
 def _litestar(routes: Sequence[Route], edge: Edge) -> Litestar:
-    """Litestar knows one handler per method and path shape; custom methods (`:pay`) are told apart by us."""
-    shapes: dict[tuple[str, str], dict[str, _Served]] = defaultdict(dict)
+    """Litestar knows one handler per path shape; methods and custom methods (`:pay`) are told apart by us."""
+    shapes: dict[str, dict[str, dict[str, _Served]]] = defaultdict(lambda: defaultdict(dict))
     for route in routes:
         path = route.path
         for name in route.path_names:
             path = path.replace(f"{{{name}}}", "{id:str}")
-        shapes[route.method, path.partition("}:")[0] + "}" if route.verb else path][route.verb] = _Served.of(
-            route
-        )
+        shape = path.partition("}:")[0] + "}" if route.verb else path
+        shapes[shape][route.verb][route.method] = _Served.of(route)
     return Litestar(
-        route_handlers=[_handler(method, path, by_verb, edge) for (method, path), by_verb in shapes.items()],
+        route_handlers=[_handler(path, by_verb, edge) for path, by_verb in shapes.items()],
         exception_handlers={Exception: _on_exception},
         openapi_config=None,
         logging_config=None,
@@ -316,25 +315,37 @@ def _litestar(routes: Sequence[Route], edge: Edge) -> Litestar:
     )
 
 
-def _handler(method: str, path: str, by_verb: Mapping[str, _Served], edge: Edge) -> HTTPRouteHandler:
+def _handler(path: str, by_verb: Mapping[str, Mapping[str, _Served]], edge: Edge) -> HTTPRouteHandler:
     has_id = "{id:str}" in path
     is_last = path.endswith("}")
 
     async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
         scope = request.scope
         call: Call = scope[_CALL]  # type: ignore[literal-required]
-        value = request.path_params["id"] if has_id else ""
-        served = by_verb.get("")
+        value, verb, is_strange = request.path_params["id"] if has_id else "", "", False
         if is_last:
-            head, colon, verb = value.rpartition(":")
-            if colon and verb and verb in by_verb:
-                served, value = by_verb[verb], head
-        if served is None:
+            head, colon, custom = value.rpartition(":")
+            if colon and custom and custom in by_verb:
+                value, verb = head, custom
+            else:
+                is_strange = bool(colon)
+        by_method = by_verb.get(verb, {})
+        served = by_method.get(request.method)
+        if served is not None:
+            _name_route(call, served.route.path)
+            return await edge.run(served, call, value)
+        if is_strange or not by_method:
             return problem_reply(Problem("ROUTE_NOT_FOUND", "there is no such custom method"), call)
-        _name_route(call, served.route.path)
-        return await edge.run(served, call, value)
+        allow = ", ".join(sorted((*by_method, "OPTIONS")))
+        if request.method == HttpMethod.OPTIONS:
+            return Reply(204, b"", headers=((b"allow", allow.encode()),))
+        refusal = Problem(
+            "METHOD_NOT_ALLOWED", "the path does not have this method", headers={"allow": allow}
+        )
+        return problem_reply(refusal, call)
 
-    return HTTPRouteHandler(path, http_method=HttpMethod(method), status_code=200)(handle)
+    # All methods: what Litestar says of those that a path does not have knows nothing of custom methods.
+    return HTTPRouteHandler(path, http_method=list(HttpMethod), status_code=200)(handle)
 
 
 def _name_route(call: Call, path: str) -> None:
@@ -343,10 +354,7 @@ def _name_route(call: Call, path: str) -> None:
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Any:
     call: Call = request.scope[_CALL]  # type: ignore[literal-required]
-    if isinstance(error, MethodNotAllowedException):
-        headers = {"allow": str((error.headers or {}).get("allow", ""))}
-        problem = Problem("METHOD_NOT_ALLOWED", "the path does not have this method", headers=headers)
-    elif isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
         problem = Problem("ROUTE_NOT_FOUND", "there is nothing at this path")
     elif isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         problem = Problem("HEADER_INVALID", error.detail or "the request cannot be read")

@@ -8,7 +8,7 @@ import msgspec
 
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, ProblemType
 from services.gateway.params import PATH_IDS, Param
-from services.gateway.routes.route import Route
+from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
 from services.gateway.schemas.base import ProblemDocument
 
 Json = dict[str, Any]
@@ -30,6 +30,16 @@ _WITH_BODY = (
     "BODY_TIMEOUT",
 )
 
+_EVENT: Json = {
+    "description": "Each event of the stream.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
 _INTRODUCTION = """\
 The public API of Sampan, the order and logistics backbone of cross-border e-commerce.
 
@@ -86,6 +96,8 @@ def _answers(route: Route) -> tuple[Any, ...]:
 
 
 def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
+        return _EVENT
     if route.answer is None:
         return {"type": "string"}
     schemas = [schema_of[id(answer)] for answer in _answers(route)]

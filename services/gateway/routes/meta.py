@@ -125,10 +125,18 @@ class Meta:
                 "meta",
                 "A part of the viewer",
                 answer_media_type="text/css",
+                reasons=("ROUTE_NOT_FOUND",),
             ),
             Route("GET", "/problems", self.problems, None, "meta", "Every type of problem", answer=answer),
             Route(
-                "GET", "/problems/{problem}", self.problem, None, "meta", "One type of problem", answer=answer
+                "GET",
+                "/problems/{problem}",
+                self.problem,
+                None,
+                "meta",
+                "One type of problem",
+                answer=answer,
+                reasons=("ROUTE_NOT_FOUND",),
             ),
         )
 

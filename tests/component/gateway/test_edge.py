@@ -61,7 +61,24 @@ async def test_unknown_paths_and_methods(system: System) -> None:
     assert "POST" in answer.headers["allow"]
     order = "/v1/orders/019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11"
     assert_problem(await system.storefront.post(f"{order}:explode"), 404, "ROUTE_NOT_FOUND")
-    assert_problem(await system.storefront.post(order), 404, "ROUTE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/orders", "GET, OPTIONS, POST"),
+        ("/v1/products/silk-wig", "GET, OPTIONS, PUT"),
+        ("/v1/orders/019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11", "GET, OPTIONS"),
+        ("/v1/orders/019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11:pay", "OPTIONS, POST"),
+    ],
+)
+async def test_a_path_tells_all_its_methods_and_no_others(system: System, path: str, allowed: str) -> None:
+    answer = await system.anonymous.options(path)
+    assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
+    for method in {"POST", "PUT", "DELETE"} - set(allowed.split(", ")):
+        refused = await system.operator.request(method, path)
+        assert_problem(refused, 405, "METHOD_NOT_ALLOWED")
+        assert set(refused.headers["allow"].split(", ")) == set(allowed.split(", "))
 
 
 IMPOSSIBLE_PATHS = [
