@@ -13,14 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 CI_EXAMPLES = 100
 DEEP_FACTOR = 20
-
-MARKS = (
-    pytest.mark.hypothesis,
-    pytest.mark.slow,
-    # One that fails is made as small as it gets, which takes longer than passing.
-    pytest.mark.timeout(900),
-)
-"""Of state machines."""
+TIMEOUT_S_IN_CI = 900
 
 
 def register_profiles() -> None:
@@ -40,6 +33,11 @@ def examples(in_ci: int) -> int:
     """How many examples to try where CI tries `in_ci`."""
     in_force = settings()
     return in_ci * in_force.max_examples // CI_EXAMPLES
+
+
+def marks() -> list[pytest.MarkDecorator]:
+    """Of tests whose examples use a database. One that fails is made as small as it gets, which takes long."""
+    return [pytest.mark.hypothesis, pytest.mark.slow, pytest.mark.timeout(examples(TIMEOUT_S_IN_CI))]
 
 
 def run_machine(make: Callable[[], RuleBasedStateMachine], *, examples_in_ci: int, steps: int) -> None:

@@ -146,6 +146,9 @@ class Edge:
                 await sent.reply(await self.run(served, call, path_value), call)
         else:
             scope[_CALL] = call  # type: ignore[literal-required]
+            if call.method not in _ROUTED:
+                # Litestar cannot route it: it stands for all those that no path has.
+                scope["method"] = HttpMethod.TRACE
             await self._litestar(scope, call.receive, sent)
 
     def _find_hot(self, method: str, path: str) -> tuple[_Served, str] | None:
@@ -212,6 +215,7 @@ class Edge:
 
 
 _METHODS = frozenset(("GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH"))
+_ROUTED = frozenset(HttpMethod)
 _CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND"))
 
 

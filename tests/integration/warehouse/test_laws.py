@@ -34,7 +34,7 @@ from tests.integration.warehouse.side_by_side import (
 )
 from tests.integration.warehouse.twin import Twin
 
-pytestmark = [pytest.mark.postgres, *laws.MARKS]
+pytestmark = [pytest.mark.postgres, *laws.marks()]
 
 EXAMPLES = 40
 STEPS = 30

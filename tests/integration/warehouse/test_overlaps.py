@@ -37,7 +37,7 @@ from tests.integration.warehouse.side_by_side import (
 )
 from tests.integration.warehouse.twin import Twin
 
-pytestmark = [pytest.mark.postgres, *laws.MARKS]
+pytestmark = [pytest.mark.postgres, *laws.marks()]
 
 EXAMPLES = 100
 STORMS = 15
