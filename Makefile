@@ -7,7 +7,7 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws replay audit \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
 	bench bench-growth bench-memory bench-replicas \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
@@ -53,6 +53,9 @@ test-integration: gen ## The tests on real PostgreSQL and real Kafka
 
 laws: gen ## The generated tests only (PROFILE=deep: anew each time and twenty times as long)
 	@$(PYTEST) -m hypothesis --hypothesis-profile=$(or $(PROFILE),ci) $(if $(filter deep,$(PROFILE)),-o timeout=7200) $(ARGS)
+
+fuzz: gen ## Requests made from the OpenAPI document against a system of its own (MINUTES=10 FUZZ_SEED=n)
+	@FUZZ_MINUTES=$(or $(MINUTES),10) $(PYTEST) tests/e2e/test_openapi_fuzz.py $(ARGS)
 
 chaos: gen ## Break a cluster of replicas under load by a seeded plan (MINUTES=20 SEED=1 FAULTS=network,process.kill)
 	@$(PY) -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

@@ -65,6 +65,8 @@ TOOLS = """
 | `KEEP` | `make bench-growth` | | Anything: the filled stacks' data are kept for the next time. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
 | `CHAOS_ORDERS` | `make test-chaos`, `test` | `2000` | Orders of each crash run. |
+| `PROFILE` | `make laws` | `ci` | `deep`: drawn anew each time and twenty times as much. |
+| `MINUTES`, `FUZZ_SEED` | `make fuzz` | `10`, another each time | How long, and the seed of the requests. |
 | `SECRETS_DIR` | every service | `/run/secrets` | Folder of secret files, as above. |
 """
 
