@@ -148,7 +148,7 @@ class Edge:
             scope[_CALL] = call  # type: ignore[literal-required]
             if call.method not in _ROUTED:
                 # Litestar cannot route it: it stands for all those that no path has.
-                scope["method"] = HttpMethod.TRACE
+                scope["method"] = HttpMethod.TRACE  # type: ignore[typeddict-unknown-key]
             await self._litestar(scope, call.receive, sent)
 
     def _find_hot(self, method: str, path: str) -> tuple[_Served, str] | None:
