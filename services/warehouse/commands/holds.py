@@ -132,7 +132,9 @@ def _observe(changes: Changes, now: datetime) -> None:
         _DECISIONS[outcome.command, outcome.result].inc()
     for fact in changes.facts:
         if isinstance(fact, HoldExpired):
-            deadline = changes.updated[fact.order_id].expire_time
+            # Reserved and used in one batch, its deadline long over: such a hold is no update.
+            expired = changes.updated.get(fact.order_id) or changes.created[fact.order_id]
+            deadline = expired.expire_time
             _EXPIRY_LAG_S.observe((now - deadline).total_seconds() if deadline is not None else 0)
         if trace.is_sampled(fact.traceparent):
             _tell(fact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,7 +155,7 @@ async def read(scene: Scene) -> Rows:
         holds = await connection.fetch("SELECT * FROM fulfilments")
         allocations = await connection.fetch("SELECT order_id, sku, warehouse_id, quantity FROM allocations")
         parcels = await connection.fetch("SELECT * FROM parcels")
-        ledger = await connection.fetch("SELECT * FROM ledger ORDER BY entry_id")
+        ledger = await connection.fetch("SELECT * FROM ledger")
         told = await connection.fetch(
             "SELECT topic, aggregate_id, type, version, payload FROM outbox ORDER BY id"
         )
@@ -204,10 +204,11 @@ async def read(scene: Scene) -> Rows:
             )
             for row in parcels
         },
-        "ledger": [
+        # Without their order: an order's lines are stored by SKU and warehouse, and planned by nearness.
+        "ledger": Counter(
             (row["sku"], row["warehouse_id"], row["delta"], row["reason"], row["document"], row["actor"])
             for row in ledger
-        ],
+        ),
         "news": dict(news),
         "snapshots": snapshots,
     }
@@ -246,10 +247,10 @@ def content_of(twin: Twin) -> Rows:
             )
             for parcel in twin.parcels.values()
         },
-        "ledger": [
+        "ledger": Counter(
             (entry.sku, entry.warehouse_id, entry.delta, entry.reason, entry.document, entry.actor)
             for entry in twin.ledger
-        ],
+        ),
         "news": dict(news),
         "snapshots": twin.snapshots,
     }

@@ -131,6 +131,16 @@ async def test_expiry_against_post_has_one_winner(scene: Scene) -> None:
     await scene.assert_sound()
 
 
+async def test_an_overdue_hold_may_be_used_in_the_batch_that_reserves_it(scene: Scene) -> None:
+    await scene.receive({"A": 2})
+    order = order_id()
+    changes = await scene.run(reserve(order, {"A": 2}, minutes=-1), void(order, by_event=True))
+    assert [outcome.result for outcome in changes.outcomes] == ["reserved", "unchanged"]
+    assert await scene.outbox(order) == ["StockReserved", "HoldExpired"]
+    assert await scene.level("A") == (2, 0)
+    await scene.assert_sound()
+
+
 async def test_extension(scene: Scene) -> None:
     await scene.receive({"A": 2})
     order = order_id()

@@ -172,7 +172,7 @@ def comparable(rows: dict[str, Any]) -> dict[str, Any]:
         "holds": rows["holds"],
         "allocations": rows["allocations"],
         "parcels": Counter(rows["parcels"].values()),
-        "ledger": Counter(rows["ledger"]),
+        "ledger": rows["ledger"],
         "news": {
             order_id: [(told.type, told.version) for told in news] for order_id, news in rows["news"].items()
         },
