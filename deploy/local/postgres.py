@@ -199,7 +199,8 @@ class Postgres:
                 connection = await asyncpg.connect(self.dsn("postgres"), timeout=5)
             except (
                 OSError,
-                asyncpg.CannotConnectNowError,
+                # It is starting, or goes down while it is being asked.
+                asyncpg.OperatorInterventionError,
                 asyncpg.ConnectionDoesNotExistError,
                 TimeoutError,
             ):

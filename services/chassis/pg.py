@@ -310,7 +310,14 @@ class Database:
     async def _release(self, pooled: Pooled) -> None:
         try:
             await self._pool.release(pooled, timeout=ROLLBACK_S_MAX)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            # The connection was cut after the work and freed its place by itself; what was committed stays so.
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             # asyncpg has terminated the connection; the pool replaces it.
             _log.warning("connection lost on release", error=repr(error))
 

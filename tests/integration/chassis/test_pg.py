@@ -55,6 +55,15 @@ async def test_a_deadlock_is_repeated(ledger: Database) -> None:
     assert (await _value(ledger, "a"), await _value(ledger, "b")) == (2, 2)
 
 
+async def test_a_connection_cut_while_it_is_given_back_harms_nobody(ledger: Database) -> None:
+    """What was done on it is done: the caller must not be told of a failure."""
+    pooled = await ledger._acquire()
+    asyncio.get_running_loop().call_soon(pooled.terminate)
+    await ledger._release(pooled)
+    await ledger.transact(lambda connection: connection.execute("SELECT add_to('a', 1)"))
+    assert await _value(ledger, "a") == 1
+
+
 async def test_conflicts_without_end_become_unavailable(ledger: Database) -> None:
     """The number of attempts is bounded."""
     attempts = 0
