@@ -46,7 +46,7 @@ def arguments(url: str) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(300 + MINUTES * 90)
+@pytest.mark.timeout(600 + MINUTES * 90)
 async def test_every_answer_is_documented(shop: Shop, tmp_path: Path) -> None:
     document = shop.must(shop.anonymous.get("/openapi.json"))
     for path in ("/v1/merchants", "/v1/warehouses", "/v1/products", "/v1/stock:receive"):
