@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import Start, System
-from tests.component.gateway.test_catalog_routes import stock_event, warehouse_event
+from tests.component.gateway.snapshots import stock_event, warehouse_event
 from tests.component.gateway.test_edge import assert_problem
 from tests.component.gateway.test_orders import key, until
 

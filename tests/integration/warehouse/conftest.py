@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.integration.warehouse.client import Client, open_client
 from tests.integration.warehouse.scene import Scene, open_scene
 
 EUROPE = ("ES", "FR", "DE")
@@ -18,3 +19,10 @@ async def scene(database_factory: Callable[[str | None], str]) -> AsyncIterator[
     await opened.add_warehouse("xuchang", "CN", (*EUROPE, "BR"), ships_hazards=False)
     yield opened
     await opened.database.close()
+
+
+@pytest.fixture
+async def client(scene: Scene) -> AsyncIterator[Client]:
+    """Stubs of the services in front of the scene."""
+    async with open_client(scene) as opened:
+        yield opened
