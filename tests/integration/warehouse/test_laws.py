@@ -36,7 +36,7 @@ from tests.integration.warehouse.twin import Twin
 
 pytestmark = [pytest.mark.postgres, *laws.marks()]
 
-EXAMPLES = 40
+EXAMPLES = 25
 STEPS = 30
 
 OPENING = {"madrid": {"A": 12, "B": 9}, "paris": {"A": 6, "C": 3}, "xuchang": {"B": 5, "C": 20}}

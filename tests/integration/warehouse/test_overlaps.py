@@ -39,8 +39,8 @@ from tests.integration.warehouse.twin import Twin
 
 pytestmark = [pytest.mark.postgres, *laws.marks()]
 
-EXAMPLES = 100
-STORMS = 15
+EXAMPLES = 75
+STORMS = 10
 ORDERS = order_ids(8)
 NEW, HELD, LATE, POSTED = ORDERS[:3], ORDERS[3:5], ORDERS[5:6], ORDERS[6:]
 OPENING = {"madrid": {"A": 6, "B": 4}, "paris": {"A": 3, "B": 4}, "xuchang": {"B": 2}}
