@@ -7,7 +7,7 @@ from typing import Any
 Run = Mapping[str, Any]
 
 SUMMED = frozenset(
-    {"oversold", "unsold", "sent", "accepted", "repeated", "refused_early", "rejected", "shed"}
+    {"oversold", "unsold", "sent", "accepted", "repeated", "refused_early", "rejected", "shed", "undecided"}
 )
 """Counts: over all runs their sum is what matters; of anything else the median."""
 

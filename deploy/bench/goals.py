@@ -105,6 +105,12 @@ LINES: tuple[Line, ...] = (
     Line("  p50 ms", "latency", "reserved_p50_ms", None),
     Line("orders shed at half load", "latency", "shed", _at_most("latency", "shed", 0)),
     Line(
+        "orders whose decision was not waited for",
+        "latency",
+        "undecided",
+        _at_most("latency", "undecided", 0),
+    ),
+    Line(
         "bulk import, new rows/s (import_rows)",
         "import_rows",
         "per_s",

@@ -7,7 +7,7 @@ request at a time on each connection, HTTP/1.1 with Content-Length; of an answer
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -99,6 +99,10 @@ class Load:
     """Final answers by status."""
     samples: dict[int, bytes] = field(default_factory=dict)
     """The last piece of the first answer of each status: enough to see what it says."""
+    reasons: Mapping[int, bytes] = field(default_factory=dict)
+    """What each answer of a status has to say."""
+    unreasoned: list[bytes] = field(default_factory=list)
+    """The last pieces of those that do not."""
     repeated: int = 0
     """Answers 429 and 503, each sent again with its key."""
     started: float = 0.0
@@ -143,15 +147,18 @@ async def send_all(
     *,
     s_max: float | None = None,
     load: Load | None = None,
+    reasons: Mapping[int, bytes] | None = None,
 ) -> Load:
     """Sends every request, `concurrency` at a time, over as many connections. Raises Broken.
 
     Several addresses share the connections evenly. After `s_max` seconds nothing more is begun. A `load` that
-    is given is filled while it runs, so that somebody else may watch it.
+    is given is filled while it runs, so that somebody else may watch it. Answers of the statuses in `reasons` that
+    do not say theirs are kept.
     """
     base_urls = [base_url] if isinstance(base_url, str) else list(base_url)
     connections = [await connect(base_urls[n % len(base_urls)]) for n in range(concurrency)]
     load = Load() if load is None else load
+    load.reasons = reasons or load.reasons
     load.started = time.perf_counter()
     waiting = iter(requests) if s_max is None else _until(load.started + s_max, requests)
     try:
@@ -183,5 +190,7 @@ async def _work(connection: HttpConnection, waiting: Iterator[bytes], load: Load
         load.statuses[status] += 1
         if status not in load.samples:
             load.samples[status] = connection.last_piece
+        if status in load.reasons and load.reasons[status] not in connection.last_piece:
+            load.unreasoned.append(connection.last_piece)
         if 200 <= status < 300:
             load.latencies_s.append(time.perf_counter() - started)

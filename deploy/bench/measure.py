@@ -56,10 +56,11 @@ class Part:
     p50_ms: float
     p99_ms: float
     cost: Cost
-    """Per accepted order; of refused floods per order sent."""
+    """Per order answered: accepted, or refused for one of the reasons that the part expects."""
     wal_bytes_each: float = 0.0
     kafka_bytes_each: float = 0.0
-    samples: dict[int, bytes] = field(default_factory=dict)
+    unreasoned: list[bytes] = field(default_factory=list)
+    """The ends of the refusals that do not say the reason they should have."""
 
     @property
     def per_s(self) -> float:
@@ -79,17 +80,23 @@ async def measure(
     concurrency: int,
     *,
     s_max: float | None = None,
+    reasons: Mapping[int, bytes] | None = None,
 ) -> Part:
-    """Sends the orders and waits for their decisions. Raises NotDecided, Broken."""
+    """Sends the orders and waits for their decisions. Raises NotDecided, Broken.
+
+    `reasons` are the refusals that answer an order as well as a placement does, and what each has to say. They
+    are units of the work too: a refusal at the door costs CPU, and whoever divides by the others only would
+    count it as theirs.
+    """
     wal_bytes, kafka_bytes = await world.fetch_log_bytes()
     meter = Meter(world.pids)
-    load = await send_all(world.base_urls, requests, concurrency, s_max=s_max)
+    load = await send_all(world.base_urls, requests, concurrency, s_max=s_max, reasons=reasons)
     decided = await await_decided(world.api, buyer_ref)
     sent = sum(load.statuses.values())
     elapsed_s = decided - load.started
-    cost = meter.read(load.accepted or sent, elapsed_s)
+    units = answered(load)
+    cost = meter.read(units, elapsed_s)
     wal_bytes_now, kafka_bytes_now = await world.fetch_log_bytes()
-    units = max(1, load.accepted or sent)
     return Part(
         sent=sent,
         accepted=load.accepted,
@@ -100,10 +107,15 @@ async def measure(
         p50_ms=p50_ms(load),
         p99_ms=percentile(load.latencies_s, 99) * 1000,
         cost=cost,
-        wal_bytes_each=(wal_bytes_now - wal_bytes) / units,
-        kafka_bytes_each=(kafka_bytes_now - kafka_bytes) / units,
-        samples=load.samples,
+        wal_bytes_each=(wal_bytes_now - wal_bytes) / max(1, units),
+        kafka_bytes_each=(kafka_bytes_now - kafka_bytes) / max(1, units),
+        unreasoned=load.unreasoned,
     )
+
+
+def answered(load: Load) -> int:
+    """Orders that were accepted, and those refused for one of the expected reasons."""
+    return load.accepted + sum(load.statuses[status] for status in load.reasons)
 
 
 def p50_ms(load: Load) -> float:

@@ -14,6 +14,8 @@ from deploy.bench.load import HttpConnection, connect
 
 CONNECTIONS_FIRST = 32
 CONNECTIONS_MAX = 1_024
+DECIDED = (b'"state":"awaiting_payment"', b'"state":"rejected"')
+"""What the answer says of an order of the bench that is decided; waiting may also end with it still pending."""
 
 
 @dataclass(slots=True)
@@ -23,6 +25,8 @@ class Arrival:
     status: int = 0
     latency_s: float = 0.0
     """From its time on the schedule to the end of its answer."""
+    is_decided: bool = False
+    """Whether the answer says what became of the order."""
 
 
 async def send_at_rate(base_url: str, requests: Sequence[bytes], per_s: float) -> list[Arrival]:
@@ -36,6 +40,7 @@ async def send_at_rate(base_url: str, requests: Sequence[bytes], per_s: float) -
     async def one(number: int, connection: HttpConnection) -> None:
         arrivals[number].status = await connection.exchange(requests[number])
         arrivals[number].latency_s = time.perf_counter() - (started + number / per_s)
+        arrivals[number].is_decided = any(state in connection.last_piece for state in DECIDED)
         idle.append(connection)
         freed.set()
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from deploy.bench import shop
-from deploy.bench.load import get_request, send_all
+from deploy.bench.load import Load, get_request, send_all
 from deploy.bench.machine import Meter
 from deploy.bench.measure import p50_ms
 from deploy.bench.orders import Run, cost_figures
@@ -37,12 +37,14 @@ async def detail(world: World, skus: Sequence[str], seconds: float, concurrency:
     return await timed(world, itertools.cycle(requests), seconds, concurrency)
 
 
-async def bare(world: World, base_url: str, skus: Sequence[str], seconds: float, concurrency: int) -> float:
-    """The same requests to the bare server, per second."""
+async def bare(
+    world: World, base_url: str, skus: Sequence[str], seconds: float, concurrency: int
+) -> tuple[float, list[str]]:
+    """The same requests to the bare server, per second, and what it did not answer."""
     requests = [get_request(base_url, f"/v1/products/{sku}", world.api_key) for sku in skus]
     await send_all(base_url, itertools.cycle(requests), concurrency, s_max=WARM_UP_S)
     load = await send_all(base_url, itertools.cycle(requests), concurrency, s_max=seconds)
-    return load.accepted / (load.ended - load.started)
+    return load.accepted / (load.ended - load.started), unanswered(load, "the bare server")
 
 
 async def lists(world: World, pages: Sequence[str], seconds: float, concurrency: int) -> Run:
@@ -59,26 +61,30 @@ async def lists(world: World, pages: Sequence[str], seconds: float, concurrency:
         mix = await timed(world, itertools.cycle(mixed), seconds, concurrency)
     await world.settled()
     cached = await timed(world, itertools.repeat(requests[0]), seconds, concurrency)
-    distinct = await _distinct(world, requests, seconds, concurrency)
+    distinct, unread = await _distinct(world, requests, seconds, concurrency)
     return mix | {
         "cached_per_s": cached["per_s"],
         "cached_p99_ms": cached["p99_ms"],
         "distinct_per_s": distinct,
         "pages": len(pages),
-        "faults": mix["faults"] + cached["faults"],
+        "faults": mix["faults"] + cached["faults"] + unread,
     }
 
 
-async def _distinct(world: World, requests: Sequence[bytes], seconds: float, concurrency: int) -> float:
+async def _distinct(
+    world: World, requests: Sequence[bytes], seconds: float, concurrency: int
+) -> tuple[float, list[str]]:
     """Every page once after an edit, so that each comes from the catalog's database; again until time is up."""
     spent_s, answered = 0.0, 0
+    faults: list[str] = []
     while spent_s < seconds:
         await _edit(world.api)
         await world.settled()
         load = await send_all(world.base_urls, requests, concurrency)
         spent_s += load.ended - load.started
         answered += load.accepted
-    return round(answered / spent_s, 1)
+        faults += unanswered(load, "pages that were none twice")
+    return round(answered / spent_s, 1), faults
 
 
 async def timed(world: World, requests: Iterable[bytes], seconds: float, concurrency: int) -> Run:
@@ -87,7 +93,6 @@ async def timed(world: World, requests: Iterable[bytes], seconds: float, concurr
     load = await send_all(world.base_urls, requests, concurrency, s_max=seconds)
     elapsed_s = load.ended - load.started
     cost = cost_figures(meter.read(load.accepted, elapsed_s))
-    wrong = sum(load.statuses.values()) - load.accepted
     return {
         "per_s": round(load.accepted / elapsed_s, 1),
         "p50_ms": round(p50_ms(load), 2),
@@ -97,8 +102,14 @@ async def timed(world: World, requests: Iterable[bytes], seconds: float, concurr
         "cpu_ms_per_request": cost["cpu_ms_per_order"],
         "client_cpu_share": cost["client_cpu_share"],
         "others_cpu_share": cost["others_cpu_share"],
-        "faults": [f"{wrong} answers were no 2xx"] if wrong else [],
+        "faults": unanswered(load),
     }
+
+
+def unanswered(load: Load, whose: str = "") -> list[str]:
+    """The fault of a reading part: answers that are no 2xx, which nobody may count as read."""
+    wrong = sum(load.statuses.values()) - load.accepted
+    return [f"{whose}{': ' if whose else ''}{wrong} answers were no 2xx"] if wrong else []
 
 
 async def page_paths(api: Api, category: str) -> list[str]:

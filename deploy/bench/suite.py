@@ -92,9 +92,11 @@ class Rounds:
             "product detail",
             reads.detail(world, shop.spread_skus(), read_s, volume.concurrency),
         )
-        self.yardsticks["product_detail"].append(
-            await reads.bare(world, self.bare_url, shop.spread_skus(), read_s, volume.concurrency)
+        bare_per_s, faults = await reads.bare(
+            world, self.bare_url, shop.spread_skus(), read_s, volume.concurrency
         )
+        self.yardsticks["product_detail"].append(bare_per_s)
+        self.runs["product_detail"][-1]["faults"] += faults
         await self._part(
             n,
             "product_list",

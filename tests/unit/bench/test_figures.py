@@ -1,5 +1,6 @@
 """The arithmetic of the bench: medians with their range, ratios, what counts as proven, and the goals."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +10,12 @@ from deploy.bench import shop
 from deploy.bench.books import Proof
 from deploy.bench.figures import all_faults, latency_rate_per_s, summarise
 from deploy.bench.goals import LINES, Goal, verdict, verdicts
+from deploy.bench.load import Load
 from deploy.bench.machine import Cost
-from deploy.bench.measure import Part
-from deploy.bench.orders import figures_of, proof_figures, says_sold_out
+from deploy.bench.measure import Part, answered
+from deploy.bench.open_loop import Arrival
+from deploy.bench.orders import SOLD_OUT, WAIT_EVERY, count_undecided, figures_of, proof_figures
+from deploy.bench.reads import unanswered
 from deploy.bench.shop import Shop
 
 
@@ -134,10 +138,30 @@ def test_every_goal_is_in_the_json_once() -> None:
     assert all(one["reach"].endswith("not measured") for one in found.values())
 
 
-def test_a_refusal_is_sold_out_only_if_it_says_so() -> None:
-    assert says_sold_out(b'{"type": "https://x/problems/sold-out"}')
-    assert says_sold_out(b'{"reason": "STOCK_INSUFFICIENT"}')
-    assert not says_sold_out(b'{"reason": "ETAG_MISMATCH"}')
+def test_a_refusal_that_does_not_say_sold_out_is_a_fault() -> None:
+    assert proof_figures(proof(), short=0, unreasoned=[])["faults"] == []
+    (fault,) = proof_figures(proof(), short=0, unreasoned=[b'{"reason":"CUSTOMER_SOLD"}', b"{}"])["faults"]
+    assert fault.startswith("2 refusals do not say sold out")
+    assert "CUSTOMER_SOLD" in fault
+
+
+def test_a_refusal_at_the_door_is_a_unit_of_the_work_where_it_is_an_answer() -> None:
+    statuses = Counter({201: 1, 409: 900, 422: 7})
+    assert answered(Load(statuses=statuses, reasons=SOLD_OUT)) == 901
+    assert answered(Load(statuses=statuses)) == 1
+
+
+def test_only_orders_that_were_to_wait_and_were_accepted_can_be_undecided() -> None:
+    decided, pending = Arrival(201, 0.1, is_decided=True), Arrival(201, 0.1)
+    others = [pending] * (WAIT_EVERY - 1)
+    assert count_undecided([decided, *others, decided, *others]) == 0
+    assert count_undecided([decided, *others, pending, *others, Arrival(429, 0.1), *others]) == 1
+
+
+def test_what_was_not_read_is_a_fault_of_the_one_who_did_not_answer() -> None:
+    assert unanswered(Load(statuses=Counter({200: 5}))) == []
+    assert unanswered(Load(statuses=Counter({200: 5, 404: 2, 500: 1}))) == ["3 answers were no 2xx"]
+    assert unanswered(Load(statuses=Counter({404: 2})), "bare") == ["bare: 2 answers were no 2xx"]
 
 
 def requests(seed: int) -> Iterator[bytes]:

@@ -97,6 +97,15 @@ async def test_the_first_answer_of_a_status_is_kept_as_a_sample() -> None:
     assert result.samples[409].endswith(b"sold out")
 
 
+async def test_every_refusal_that_does_not_say_its_reason_is_kept() -> None:
+    def answer(n: int) -> list[bytes]:
+        return [b"HTTP/1.1 409 Conflict\r\nContent-Length: 8\r\n\r\n", b"SOLD_OUT" if n % 2 else b"resold.."]
+
+    async with server(answer) as (url, _):
+        result = await send_all(url, requests(url, 6), 1, reasons={409: b"SOLD_OUT"})
+    assert result.unreasoned == [b"resold.."] * 3
+
+
 async def test_the_load_is_spread_over_all_addresses() -> None:
     def answer(_: int) -> list[bytes]:
         return [CREATED + b"12345"]
@@ -146,6 +155,21 @@ async def test_latency_counts_from_the_schedule_and_not_from_the_sending(
     assert [one.status for one in arrivals] == [201] * 5
     # All were due within 4 ms and could be answered only after the gate opened.
     assert min(one.latency_s for one in arrivals) > 0.15
+
+
+@pytest.mark.parametrize(
+    ("body", "is_decided"),
+    [
+        (b'{"state":"pending","payment_state":"none"}', False),
+        (b'{"state":"awaiting_payment"}', True),
+        (b'{"state":"rejected"}', True),
+    ],
+)
+async def test_an_order_is_decided_only_if_its_answer_says_so(body: bytes, is_decided: bool) -> None:
+    head = b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with server(lambda _: [head, body]) as (url, _):
+        (arrival,) = await send_at_rate(url, requests(url, 1), 1_000.0)
+    assert (arrival.status, arrival.is_decided) == (201, is_decided)
 
 
 async def test_a_broken_connection_ends_the_open_loop() -> None:

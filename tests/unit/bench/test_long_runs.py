@@ -8,7 +8,7 @@ import pytest
 from deploy.bench.growth import fill
 from deploy.bench.growth.compare import compare, cpu_ms
 from deploy.bench.growth.measure import Skus, bench_skus, past_order_id
-from deploy.bench.memory import judge
+from deploy.bench.memory import SAMPLES_MIN, judge, unaccepted
 from deploy.bench.own import own_stacks, settings_of
 from deploy.bench.replicas import arrangements, bound_by, by_part, explained
 from deploy.local.settings import StackError
@@ -70,6 +70,20 @@ def test_memory_that_goes_on_rising_is_not_flat() -> None:
     judged = judge([(count, 300.0 + count / 10) for count in range(0, 600, 100)])
     assert not judged.is_flat
     assert judged.rise_mb == pytest.approx(20.0)
+
+
+def test_a_few_samples_are_bounded_or_not_and_never_flat() -> None:
+    few = judge([(count, 300.0) for count in range(SAMPLES_MIN - 1)])
+    assert (few.is_bounded, few.is_flat) == (True, None)
+    assert "not judged" in few.words()
+    enough = judge([(count, 300.0) for count in range(SAMPLES_MIN)])
+    assert enough.is_flat
+    assert "reached" in enough.words()
+
+
+def test_memory_with_orders_that_nobody_took_is_not_proven() -> None:
+    assert unaccepted("memory0", 100, 100) == []
+    assert unaccepted("memory0", 100, 99) == ["memory0: 100 sent, 99 accepted"]
 
 
 def test_memory_above_the_bound_is_named_even_if_it_falls_again() -> None:
