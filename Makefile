@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
-	bench bench-growth bench-memory bench-replicas \
+	bench bench-flood bench-growth bench-memory bench-replicas \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
 help: ## List all targets
@@ -72,6 +72,9 @@ audit: gen ## Check every invariant in the databases and topics (ARGS=--help lis
 
 bench: gen ## Measure the order path and the reads beside raw PostgreSQL (JSON=path writes the figures; RUNS=n)
 	@$(PY) -m deploy.bench $(if $(JSON),--json "$(JSON)") $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+bench-flood: gen ## Offer the gateway ten times what it can take, and watch it come back
+	@$(PY) -m deploy.bench.flood $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 bench-growth: gen ## Compare the cost per order on 10,000 SKUs and on SKUS=10000000 with PAST_ORDERS=5000000
 	@$(PY) -m deploy.bench.growth $(if $(SKUS),--skus $(SKUS)) $(if $(PAST_ORDERS),--past-orders $(PAST_ORDERS)) \

@@ -56,9 +56,9 @@ TOOLS = """
 | `ORDERS` | `make replay` | all | Only the first so many orders of the file. |
 | `ORDERS` | `make bench-memory` | `1000000` | Orders altogether. |
 | `RUN` | `make replay` | the time | Name of the run; one that is known is resumed, not doubled. |
-| `SAMPAN_URL` | `make replay`, `bench` | the local stack's | Address of the gateway. |
-| `SAMPAN_API_KEY` | `make replay`, `bench` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
-| `GATEWAY_API_KEYS_FILE` | `make replay`, `bench` | `.local/keys/gateway-api-keys.json` | Holds an operator's key. |
+| `SAMPAN_URL` | `make replay`, `bench`, `-flood` | the local stack's | Address of the gateway. |
+| `SAMPAN_API_KEY` | `make replay`, `bench`, `-flood` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
+| `GATEWAY_API_KEYS_FILE` | `make replay`, `bench`, `-flood` | `.local/keys/gateway-api-keys.json` | Holds it. |
 | `JSON` | `make bench*` | | Where the figures are written as JSON. |
 | `RUNS` | `make bench`, `bench-growth`, `bench-replicas` | `3`, `3`, `2` | How often each part is measured. |
 | `SKUS`, `PAST_ORDERS` | `make bench-growth` | `10000000`, `5000000` | Size of the large stack; SKUs by 10,000. |

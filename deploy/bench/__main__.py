@@ -4,7 +4,6 @@ Exit 0: measured and proven; 1: something was sold twice, not sold or not as the
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -19,28 +18,21 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.bench import orders, report, shop, suite, world
-from deploy.bench.bare import BareNotStarted
-from deploy.bench.figures import all_faults, summarise
-from deploy.bench.load import Broken
-from deploy.bench.measure import NotDecided
-from deploy.bench.orders import Volume
-from deploy.bench.raw import RawUnavailable
-from deploy.bench.suite import Plan
-from deploy.local.settings import StackError, StackSettings
-from deploy.local.stack import Stack
-from deploy.replay.client import PatienceEnded
-from deploy.replay.settings import SettingsError, Target, target_of
-
-EXIT_MEASURED = 0
-EXIT_WRONG = 1
-EXIT_COULD_NOT_RUN = 2
-CONCURRENCY = 64
-
-FAILURES = (
-    *(StackError, SettingsError, shop.ShopNotReady, NotDecided, Broken, PatienceEnded, BareNotStarted),
-    *(RawUnavailable, OSError),
+from deploy.bench.command import (
+    CONCURRENCY,
+    EXIT_COULD_NOT_RUN,
+    FAILURES,
+    console_of,
+    say,
+    verdict,
+    write_json,
 )
-"""What keeps a bench from running or ending, told in one line."""
+from deploy.bench.figures import summarise
+from deploy.bench.orders import Volume
+from deploy.bench.suite import Plan
+from deploy.local.settings import StackSettings
+from deploy.local.stack import Stack
+from deploy.replay.settings import Target, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +93,6 @@ def main(arguments: Sequence[str]) -> int:
     return verdict(figures)
 
 
-def verdict(figures: Mapping[str, Any]) -> int:
-    """Prints what no proof holds; the exit code."""
-    faults = all_faults(figures)
-    for fault in faults:
-        print(f"bench: WRONG: {fault}", file=sys.stderr)
-    return EXIT_WRONG if faults else EXIT_MEASURED
-
-
-def write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
-    """Writes the figures where they were asked for."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-
-
-def console_of() -> Console:
-    """As wide as the terminal; wide enough for the tables where there is none."""
-    return Console(width=None if sys.stdout.isatty() else 170)
-
-
 def print_sweep(console: Console, figures: Mapping[str, Any]) -> None:
     """One line per concurrency."""
     table = Table(header_style="bold")
@@ -166,11 +138,6 @@ def _parse(arguments: Sequence[str]) -> BenchSettings:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
-
-
-def say(text: str) -> None:
-    """Progress, for a person."""
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

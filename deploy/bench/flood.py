@@ -1,17 +1,14 @@
-"""Floods the gateway with several times the orders that it can take, and shows what becomes of it.
-
-    python -m deploy.bench.flood --seconds 20 --times 10 --json flood.json
+"""`make bench-flood`: floods the gateway with several times the orders that it can take, and shows what becomes of it.
 
 Three phases over the running local stack: a calm one that finds the capacity; the flood, an open loop that offers
 `times` as much over so many connections, whose refused orders are offered again at once as new ones; and a calm
 one again, second by second, until the rate is back. Beside rates and latencies it notes every second what each
-process holds (memory, connections, tasks), and at the end whether each accepted order was decided and none of
+process holds (memory, open files), and at the end whether each accepted order was decided and none of
 the stock was promised twice. Exit 0: all of it held; 1: something did not; 2: it could not run.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
@@ -20,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import uvloop
@@ -28,13 +24,21 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.bench import shop
-from deploy.bench.load import Broken, HttpConnection
-from deploy.bench.measure import NotDecided, await_decided, count_orders, oversold_units
-from deploy.local.settings import SERVICES, StackError, StackSettings
+from deploy.bench.command import (
+    EXIT_COULD_NOT_RUN,
+    EXIT_MEASURED,
+    EXIT_WRONG,
+    FAILURES,
+    console_of,
+    write_json,
+)
+from deploy.bench.load import Broken, HttpConnection, connect
+from deploy.bench.measure import await_decided, count_orders, oversold_units
+from deploy.local.settings import SERVICES, StackSettings
 from deploy.local.stack import Stack
-from deploy.replay.client import Api, PatienceEnded
+from deploy.replay.client import Api
 from deploy.replay.report import percentile
-from deploy.replay.settings import SettingsError, target_of
+from deploy.replay.settings import target_of
 
 CALM_CONNECTIONS = 64
 WARM_S = 3.0
@@ -78,28 +82,27 @@ class Held:
 
     at_s: float
     memory_mb: dict[str, float]
-    connections: dict[str, int]
+    open_files: dict[str, int]
+    """Connections are most of them."""
 
 
 class Flood:
     """Orders without end, each with a key of its own, over connections that are kept."""
 
     def __init__(self, base_url: str, requests: Iterator[bytes]) -> None:
-        address = urlsplit(base_url)
-        self._address = address.hostname or "127.0.0.1", address.port or 80
+        self._base_url = base_url
         self._requests = requests
-        self._idle: list[HttpConnection] = []
+        self._kept: list[HttpConnection] = []
 
     async def open(self, count: int) -> None:
         """Opens connections until there are so many."""
-        loop = asyncio.get_running_loop()
-        while len(self._idle) < count:
-            self._idle.append((await loop.create_connection(HttpConnection, *self._address))[1])
+        while len(self._kept) < count:
+            self._kept.append(await connect(self._base_url))
 
     def close(self) -> None:
         """Closes them."""
-        while self._idle:
-            self._idle.pop().close()
+        while self._kept:
+            self._kept.pop().close()
 
     async def offer(self, seconds: float, *, connections: int, per_s: float = 0.0) -> Offered:
         """Offers orders for so long: `per_s` of them where given and as far as connections are free, else as many
@@ -111,7 +114,7 @@ class Flood:
         turn_s = connections / per_s if per_s else 0.0
         workers = [
             self._keep_asking(connection, seen, started + turn_s * number / connections, until, turn_s)
-            for number, connection in enumerate(self._idle[:connections])
+            for number, connection in enumerate(self._kept[:connections])
         ]
         await asyncio.gather(*workers)
         seen.seconds = time.perf_counter() - started
@@ -128,6 +131,9 @@ class Flood:
                 status = await connection.exchange(next(self._requests))
             except Broken:
                 seen.broken += 1
+                # The next phase opens another in its place.
+                self._kept.remove(connection)
+                connection.close()
                 return
             ms = (time.perf_counter() - begun) * 1000
             seen.statuses[status] += 1
@@ -141,8 +147,8 @@ async def watch(pids: Mapping[str, int], held: list[Held], started: float) -> No
     processes = {name: psutil.Process(pid) for name, pid in pids.items()}
     while True:
         memory = {name: round(one.memory_info().rss / 1e6, 1) for name, one in processes.items()}
-        files = {name: one.num_fds() for name, one in processes.items()}
-        held.append(Held(round(time.perf_counter() - started, 1), memory, files))
+        open_files = {name: one.num_fds() for name, one in processes.items()}
+        held.append(Held(round(time.perf_counter() - started, 1), memory, open_files))
         await asyncio.sleep(1)
 
 
@@ -175,9 +181,9 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
         finally:
             watching.cancel()
             client.close()
-        accepted = sum(len(phase.accepted_ms) for phase in (warm, calm, storm, *after))
+        phases = (warm, calm, storm, *after)
         reserved = await count_orders(api, names.buyer_ref(part), "awaiting_payment")
-        oversold = await oversold_units(api, shop.WAREHOUSE_ID)
+        oversold = await oversold_units(api, warehouse_id=shop.WAREHOUSE_ID)
     return {
         "calm": calm.figures(),
         "flood": storm.figures(),
@@ -187,7 +193,8 @@ async def flood(stack: Stack, *, seconds: float, times: float, connections: int)
         "after": [phase.figures() for phase in after],
         "flooded_at_s": round(flooded_at, 1),
         "decided_at_s": round(decided_s, 1),
-        "accepted": accepted,
+        "accepted": sum(len(phase.accepted_ms) for phase in phases),
+        "unknown": sum(phase.broken for phase in phases),
         "reserved": reserved,
         "oversold": oversold,
         "held": [asdict(one) for one in held],
@@ -232,19 +239,25 @@ def main(arguments: Sequence[str]) -> int:
         figures = uvloop.run(
             flood(stack, seconds=given.seconds, times=given.times, connections=given.connections)
         )
-    except (StackError, SettingsError, shop.ShopNotReady, NotDecided, PatienceEnded, OSError) as error:
-        print(f"flood: {error}", file=sys.stderr)
-        return 2
-    _print(Console(width=120), figures)
-    if given.json is not None:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    # An order whose answer was lost with its connection is unknown: it may be there as well.
-    unknown = figures["calm"]["broken"] + figures["flood"]["broken"]
-    is_right = (
+    except FAILURES as error:
+        print(f"bench-flood: {error}", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
+    _print(console_of(), figures)
+    write_json(given.json, figures)
+    return EXIT_MEASURED if is_right(figures) else EXIT_WRONG
+
+
+def is_right(figures: Mapping[str, Any]) -> bool:
+    """Whether each accepted order has its stock, nothing was promised twice, and the rate came back.
+
+    An order whose answer was lost with its connection, in whichever phase, is unknown: it may be there as well.
+    """
+    accepted, reserved = figures["accepted"], figures["reserved"]
+    return (
         not figures["oversold"]
-        and figures["accepted"] <= figures["reserved"] <= figures["accepted"] + unknown
+        and accepted <= reserved <= accepted + figures["unknown"]
+        and figures["recovered_s"] is not None
     )
-    return 0 if is_right and figures["recovered_s"] is not None else 1
 
 
 def _print(console: Console, figures: Mapping[str, Any]) -> None:
@@ -259,6 +272,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         "goodput_share",
         "recovered_s",
         "accepted",
+        "unknown",
         "reserved",
         "oversold",
     ):
@@ -269,7 +283,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         memory.add_column(name, justify="right")
     every = max(1, len(figures["held"]) // 16)
     for one in figures["held"][::every]:
-        cells = [f"{one['memory_mb'].get(name, 0)} ({one['connections'].get(name, 0)})" for name in SERVICES]
+        cells = [f"{one['memory_mb'].get(name, 0)} ({one['open_files'].get(name, 0)})" for name in SERVICES]
         memory.add_row(f"{one['at_s']:.0f}", *cells)
     console.print(memory)
 

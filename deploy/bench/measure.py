@@ -10,20 +10,26 @@ import msgspec
 
 from deploy.bench.load import Load, send_all
 from deploy.bench.machine import Cost, Meter
+from deploy.bench.shop import must
 from deploy.bench.world import World
 from deploy.replay.client import Api
 from deploy.replay.report import percentile
 
 POLL_S = 0.02
 DECIDE_S_MAX = 300.0
+ORDERS_PAGE = "500"
 
 
-class _Head(msgspec.Struct):
+class OrderHead(msgspec.Struct):
+    """As much of an order as the bench looks at."""
+
     order_id: str
 
 
-class _Page(msgspec.Struct):
-    orders: list[_Head]
+class OrderPage(msgspec.Struct):
+    """One page of a list of orders."""
+
+    orders: list[OrderHead]
     next_page_token: str = ""
 
 
@@ -35,6 +41,9 @@ class _StockRow(msgspec.Struct):
 class _StockPage(msgspec.Struct):
     stock: list[_StockRow]
     next_page_token: str = ""
+
+
+_decode_orders = msgspec.json.Decoder(OrderPage).decode
 
 
 class NotDecided(Exception):
@@ -125,42 +134,44 @@ def p50_ms(load: Load) -> float:
 
 async def await_decided(api: Api, buyer_ref: str) -> float:
     """When no order of the part was pending any more, by time.perf_counter()."""
-    decode = msgspec.json.Decoder(_Page).decode
     deadline = time.perf_counter() + DECIDE_S_MAX
     query = {"buyer_ref": buyer_ref, "state": "pending", "page_size": "1"}
     while True:
         reply = await api.get("/v1/orders", query)
-        if reply.ok and not decode(reply.body).orders:
+        if reply.ok and not _decode_orders(reply.body).orders:
             return time.perf_counter()
         if time.perf_counter() > deadline:
             raise NotDecided(f"orders of {buyer_ref} are still pending after {DECIDE_S_MAX:g} s")
         await asyncio.sleep(POLL_S)
 
 
+async def fetch_orders(api: Api, query: Mapping[str, str]) -> OrderPage:
+    """One page of a list of orders."""
+    return _decode_orders(must(await api.get("/v1/orders", query)).body)
+
+
 async def count_orders(api: Api, buyer_ref: str, state: str) -> int:
     """How many orders of the part are in a state."""
-    decode = msgspec.json.Decoder(_Page).decode
-    query = {"buyer_ref": buyer_ref, "state": state, "page_size": "500"}
+    query = {"buyer_ref": buyer_ref, "state": state, "page_size": ORDERS_PAGE}
     count = 0
     while True:
-        page = decode((await api.get("/v1/orders", query)).body)
+        page = await fetch_orders(api, query)
         count += len(page.orders)
         if not page.next_page_token:
             return count
         query["page_token"] = page.next_page_token
 
 
-async def oversold_units(api: Api, warehouse_id: str) -> int:
-    """Units promised beyond what is there, over all SKUs of a warehouse."""
-    rows = [row async for row in _stock(api, {"warehouse_id": warehouse_id})]
-    return sum(max(0, row.reserved - row.on_hand) for row in rows)
+async def oversold_units(api: Api, **filters: str) -> int:
+    """Units promised beyond what is there, over all stock rows of a `warehouse_id` or a `sku`."""
+    return sum([max(0, row.reserved - row.on_hand) async for row in _stock(api, filters)])
 
 
 async def _stock(api: Api, filters: Mapping[str, str]) -> AsyncIterator[_StockRow]:
     decode = msgspec.json.Decoder(_StockPage).decode
     query = {**filters, "page_size": "1000"}
     while True:
-        page = decode((await api.get("/v1/stock", query)).body)
+        page = decode(must(await api.get("/v1/stock", query)).body)
         for row in page.stock:
             yield row
         if not page.next_page_token:

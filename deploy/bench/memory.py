@@ -20,7 +20,7 @@ from rich.table import Table
 
 from deploy.audit.checks import connected
 from deploy.bench import machine, orders, own, shop, suite, world
-from deploy.bench.__main__ import (
+from deploy.bench.command import (
     CONCURRENCY,
     EXIT_COULD_NOT_RUN,
     EXIT_MEASURED,
@@ -41,6 +41,7 @@ from services.chassis.queries import load_queries
 
 MEMORY_MB_MAX = 600.0
 RISE_SHARE_MAX = 0.05
+SAMPLES = 20
 SAMPLES_MIN = 6
 """With fewer, the second half is no curve that could be called flat."""
 
@@ -214,13 +215,14 @@ def _parse(arguments: Sequence[str]) -> MemorySettings:
     )
     add = parser.add_argument
     add("--orders", type=int, default=1_000_000, help="orders altogether")
-    add("--every", type=int, default=50_000, help="orders between two samples")
+    add("--every", type=int, default=None, help="orders between two samples; a twentieth where not given")
     add("--concurrency", type=int, default=CONCURRENCY, help="orders in flight")
     add("--json", type=Path, default=None, help="where to write the figures as JSON")
     given = parser.parse_args(arguments)
-    if given.orders < 1 or given.every < 1:
+    every = max(1, given.orders // SAMPLES) if given.every is None else given.every
+    if given.orders < 1 or every < 1:
         parser.error("--orders and --every must be 1 or more")
-    return MemorySettings(given.orders, given.every, given.concurrency, given.json)
+    return MemorySettings(given.orders, every, given.concurrency, given.json)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ async def proven(
         accepted=accepted,
         expected_reserved=accepted if expected_reserved is None else expected_reserved,
         reserved_api=await count_orders(world.api, buyer_ref, "awaiting_payment"),
-        oversold_api=await oversold_units(world.api, shop.WAREHOUSE_ID),
+        oversold_api=await oversold_units(world.api, warehouse_id=shop.WAREHOUSE_ID),
     )
 
 

@@ -20,7 +20,7 @@ import uvloop
 from rich.table import Table
 
 from deploy.bench import machine, own, shop, world
-from deploy.bench.__main__ import (
+from deploy.bench.command import (
     CONCURRENCY,
     EXIT_COULD_NOT_RUN,
     FAILURES,

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
-import msgspec
-
 from deploy.bench import reads, shop
 from deploy.bench.books import prove
 from deploy.bench.load import get_request
-from deploy.bench.measure import count_orders, measure
+from deploy.bench.measure import ORDERS_PAGE, count_orders, fetch_orders, measure, oversold_units
 from deploy.bench.orders import SEED, Run, figures_of, proof_figures
 from deploy.bench.world import World
 from deploy.replay.client import Api
@@ -20,23 +18,6 @@ SKUS_OF_THE_BENCH = 10_000
 BUYER_ORDERS = 10
 DETAIL_PRODUCTS = 300
 API_SAMPLE = 20
-
-
-class _Row(msgspec.Struct):
-    on_hand: int
-    reserved: int
-
-
-class _Stock(msgspec.Struct):
-    stock: list[_Row]
-
-
-class _Order(msgspec.Struct):
-    order_id: str
-
-
-class _Orders(msgspec.Struct):
-    orders: list[_Order]
 
 
 class Skus(Sequence[str]):
@@ -143,15 +124,11 @@ def watched(world: World, name: str) -> World:
 
 
 async def _some_order_ids(api: Api, buyer_ref: str) -> list[str]:
-    reply = shop.must(await api.get("/v1/orders", {"buyer_ref": buyer_ref, "page_size": "500"}))
-    return [one.order_id for one in msgspec.json.decode(reply.body, type=_Orders).orders]
+    page = await fetch_orders(api, {"buyer_ref": buyer_ref, "page_size": ORDERS_PAGE})
+    return [one.order_id for one in page.orders]
 
 
 async def _oversold_of_some(api: Api, skus: Sequence[str]) -> int:
     """Units promised beyond what is there, of some SKUs: listing all of them takes an hour."""
-    oversold = 0
-    for index in range(0, len(skus), max(1, len(skus) // API_SAMPLE)):
-        reply = shop.must(await api.get("/v1/stock", {"sku": skus[index]}))
-        rows = msgspec.json.decode(reply.body, type=_Stock).stock
-        oversold += sum(max(0, row.reserved - row.on_hand) for row in rows)
-    return oversold
+    sample = range(0, len(skus), max(1, len(skus) // API_SAMPLE))
+    return sum([await oversold_units(api, sku=skus[index]) for index in sample])

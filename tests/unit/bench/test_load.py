@@ -130,31 +130,33 @@ async def test_a_get_has_no_body() -> None:
     assert seen[0].endswith(b"\r\n\r\n")
 
 
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
 async def test_latency_counts_from_the_schedule_and_not_from_the_sending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One connection and a server that never answers before the next is due: the wait of the later ones is theirs."""
+    """One connection and a server that answers the first only long after all are due: the wait is theirs as well."""
+    clock = Clock()
+    monkeypatch.setattr(open_loop, "time", clock)
     monkeypatch.setattr(open_loop, "CONNECTIONS_FIRST", 1)
     monkeypatch.setattr(open_loop, "CONNECTIONS_MAX", 1)
-    gate = asyncio.Event()
 
-    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"}")
-        asyncio.get_running_loop().call_later(0.2, gate.set)
-        await gate.wait()
-        writer.write(CREATED + b"12345")
-        for _ in range(4):
-            await reader.readuntil(b"}")
-            writer.write(CREATED + b"12345")
-        writer.close()
+    def answer(_: int) -> list[bytes]:
+        clock.now_s = 10.0
+        return [CREATED + b"12345"]
 
-    running = await asyncio.start_server(held, "127.0.0.1", 0)
-    async with running:
-        url = f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    async with server(answer) as (url, _):
         arrivals = await send_at_rate(url, requests(url, 5), 1_000.0)
     assert [one.status for one in arrivals] == [201] * 5
-    # All were due within 4 ms and could be answered only after the gate opened.
-    assert min(one.latency_s for one in arrivals) > 0.15
+    assert [one.latency_s for one in arrivals] == pytest.approx([10.0, 9.999, 9.998, 9.997, 9.996], abs=1e-6)
 
 
 @pytest.mark.parametrize(
