@@ -35,8 +35,8 @@ class Story:
 
     @property
     def is_refused(self) -> bool:
-        """Definitely refused, and never anything else."""
-        return all(entry.outcome == "refused" for entry in self.entries)
+        """Definitely refused in the end. What was unknown before may have been a placement; the refusal settles it."""
+        return not self.acknowledged and self.entries[-1].outcome == "refused"
 
 
 def history_checks(history: Path, tenant_id: str, orders_dsn: str) -> list[Check]:
@@ -87,7 +87,7 @@ def judge_acknowledged(story: Story, stored: Stored) -> str | None:
 def judge_refused(story: Story, stored: Stored) -> str | None:
     """A refusal left nothing. For an unknown outcome the key's uniqueness already bounds it to one order."""
     if story.is_refused and stored is not None and stored["key_order_id"] is not None:
-        return f"was refused ({story.entries[0].reason}), yet order {stored['key_order_id']} is stored"
+        return f"was refused ({story.entries[-1].reason}), yet order {stored['key_order_id']} is stored"
     return None
 
 

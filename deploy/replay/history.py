@@ -35,7 +35,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
 
 
 class History:
-    """Appends entries to a file."""
+    """Appends entries to a file, each at once: whoever reads it meanwhile sees all that was written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class History:
 
     def __enter__(self) -> "History":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("ab")
+        self._file = self._path.open("ab", buffering=0)
         return self
 
     def __exit__(

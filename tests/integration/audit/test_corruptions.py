@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -321,7 +322,8 @@ async def test_a_database_that_is_not_there_is_no_pass(dsns: Mapping[str, str]) 
     assert {(await run(check)).status for check in database_checks(gone)} == {"could not run"}
 
 
-def history_file(folder: Path, **changes: object) -> Path:
+def history_file(folder: Path, *, earlier: Sequence[str] = (), **changes: object) -> Path:
+    """A truthful record, then one entry with changes; `earlier`: what was told under its key before."""
     request = {
         "buyer_ref": "buyer",
         "currency_code": "GBP",
@@ -347,7 +349,8 @@ def history_file(folder: Path, **changes: object) -> Path:
         "reason": "409 TOTAL_CHANGED",
     }
     changed = entry | changes
-    lines = [json.dumps(one) for one in (entry, entry, refused, changed)]
+    before = [changed | {"outcome": outcome} for outcome in earlier]
+    lines = [json.dumps(one) for one in (entry, entry, refused, *before, changed)]
     path = folder / "history.jsonl"
     path.write_text("\n".join(lines) + '\n{"op": "place", "cut', "utf-8")
     return path
@@ -387,11 +390,16 @@ async def test_a_truthful_history_passes(dsns: Mapping[str, str], tmp_path: Path
             "7 refused",
             f"yet order {CANCELLED} is stored",
         ),
+        (
+            {"key": "run/4", "earlier": ["unknown"], "outcome": "refused", "reason": "409"},
+            "7 refused",
+            f"was refused (409), yet order {CANCELLED} is stored",
+        ),
         ({"reply_sha256": "other"}, "8 same answer", "run/1: 2 different answers"),
     ],
 )
 async def test_a_history_that_was_betrayed_is_named(
-    dsns: Mapping[str, str], tmp_path: Path, changes: dict[str, object], check: str, offender: str
+    dsns: Mapping[str, str], tmp_path: Path, changes: dict[str, Any], check: str, offender: str
 ) -> None:
     await build(dsns["orders"], dsns["warehouse"])
     found = await failed(history_checks(history_file(tmp_path, **changes), "t", dsns["orders"]))
