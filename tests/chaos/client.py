@@ -28,6 +28,16 @@ PAUSE_S = (0.1, 1.0)
 REPEATED = frozenset({408, 425, 429, 502, 503, 504})
 CONNECTIONS_MAX = 800
 
+REFUSALS: Mapping[str, frozenset[str]] = {
+    "place": frozenset({"SOLD_OUT"}),
+    "pay": frozenset({"ORDER_STATE_WRONG", "PAYMENT_DECLINED", "PAYMENT_IN_PROGRESS"}),
+    "cancel": frozenset({"ORDER_STATE_WRONG"}),
+    "receive": frozenset(),
+    "adjust": frozenset({"STOCK_INSUFFICIENT"}),
+    **dict.fromkeys(("pack", "ship", "deliver"), frozenset({"PARCEL_STATE_WRONG"})),
+}
+"""Why a sound request of each kind may be refused; anything else the load has not asked for."""
+
 Role = Literal["storefront", "operator"]
 BROKEN = (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
@@ -131,7 +141,8 @@ class Client:
 
         async def ask(request: Request) -> None:
             async with room:
-                await self.send(request, patience_s=SETTLE_S_MAX)
+                answer = await self.send(request, patience_s=SETTLE_S_MAX)
+                self.history.settled[request.op] += answer.outcome != "unknown"
 
         await asyncio.gather(*map(ask, asked))
         self.history.note("settled", asked=len(asked), unknown=len(self.unsettled))
@@ -217,6 +228,8 @@ class Client:
         if status >= 500:
             self.violations.append(f"{request.op} {request.key}: {status} {reason} {body[:200]!r}")
             return Answer("unknown", status, body, reason)
+        if is_unexpected(request.op, reason):
+            self.violations.append(f"{request.op} {request.key}: refused, {status} {reason} {body[:200]!r}")
         return Answer("refused", status, body, reason)
 
     def _record(self, request: Request, answer: Answer, latency_s: float) -> None:
@@ -235,6 +248,11 @@ class Client:
             reply=b"" if request.wait_s else answer.body,
             latency_s=latency_s,
         )
+
+
+def is_unexpected(op: str, reason: str) -> bool:
+    """Whether a refusal has a reason that a sound request of this kind does not give."""
+    return op in REFUSALS and reason not in REFUSALS[op]
 
 
 def _reason(body: bytes) -> str:

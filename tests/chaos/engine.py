@@ -9,10 +9,9 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.audit.checks import run as run_check
@@ -22,9 +21,10 @@ from tests.chaos.client import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault
 from tests.chaos.history import History
-from tests.chaos.load import Load
+from tests.chaos.load import Counts, Load
+from tests.chaos.outcome import CHECKS_PERIOD_S, Healing, Outcome
 from tests.chaos.shop import Shop
-from tests.chaos.verify import Verdict, in_time_checks, verify
+from tests.chaos.verify import in_time_checks, verify
 from tests.chaos.watch import Watch
 
 WARM_UP_S = 8.0
@@ -33,12 +33,11 @@ CONVERGE_S_MAX = 10.0
 CONVERGE_GIVEN_UP_S = 60.0
 READY_S_MAX = 60.0
 WELL_S_MAX = 20.0
-"""So long the next fault waits at most for the one before to heal."""
+"""So soon after a fault that stood alone all has to be well; so long the next one waits for that."""
 HEAL_S_MAX = 90.0
 """So long the end of a fault may take, a restart of a server included."""
 POLL_S = 0.25
 POSITIONS_PERIOD_S = 1.0
-CHECKS_PERIOD_S = 8.0
 LATE_S_MAX = 15.0
 
 Say = Callable[[str], None]
@@ -54,65 +53,10 @@ class RunSettings:
     rate_per_s: float = 60.0
     converge_s_max: float = CONVERGE_S_MAX
 
-
-@dataclass(slots=True)
-class Healing:
-    """How long it took after an injection until all was well."""
-
-    step: schedule.Step
-    end_s: float = 0.0
-    healed_s: float | None = None
-    """None where the next fault came before."""
-    is_open: bool = True
-    """Still to be seen."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Everything that a report tells."""
-
-    seed: int
-    minutes: float
-    converge_s_max: float
-    steps: list[schedule.Step] = field(default_factory=list)
-    injected: Counter[str] = field(default_factory=Counter)
-    skipped: dict[str, str] = field(default_factory=dict)
-    """By kind, with the reason."""
-    failed_injections: list[str] = field(default_factory=list)
-    healings: list[Healing] = field(default_factory=list)
-    ready_s: float = 0.0
-    """From the last fault until all processes were ready."""
-    converge_s: float | None = None
-    """From then to rest; None when it never came."""
-    left: list[str] = field(default_factory=list)
-    always: Counter[str] = field(default_factory=Counter)
-    """How often each always-true check was made."""
-    violations: list[str] = field(default_factory=list)
-    unknown_for_good: int = 0
-    verdict: Verdict | None = None
-    usage_first: dict[str, resources.Usage] = field(default_factory=dict)
-    usage_last: dict[str, resources.Usage] = field(default_factory=dict)
-    load_average: float = 0.0
-    """Of the machine, over the last five minutes: above its cores, others were at work as well."""
-    duration_s: float = 0.0
-
     @property
-    def longest_healing(self) -> Healing | None:
-        """The one that took longest."""
-        done = [healing for healing in self.healings if healing.healed_s is not None]
-        return max(done, key=lambda healing: healing.healed_s or 0.0, default=None)
-
-    @property
-    def holds(self) -> bool:
-        """Nothing is wrong at all."""
-        return (
-            not self.violations
-            and not self.failed_injections
-            and self.converge_s is not None
-            and self.converge_s <= self.converge_s_max
-            and self.verdict is not None
-            and self.verdict.holds
-        )
+    def well_s_max(self) -> float:
+        """How long healing may take: who is generous with the one bound is with the other."""
+        return max(WELL_S_MAX, self.converge_s_max)
 
 
 class Engine:
@@ -130,6 +74,7 @@ class Engine:
                 self.outcome.skipped[fault.name] = reason
             else:
                 self._faults[fault.name] = fault
+        self.load_counts = Counts()
         self._watch = Watch(self.cluster)
         self._active = 0
         self._healed = asyncio.Event()
@@ -161,6 +106,7 @@ class Engine:
         ) as client:
             self.cluster.client = client
             load = Load(client, self.cluster.shop, random.Random(seed), self.settings.rate_per_s)
+            self.load_counts = load.counts
             self._say("warm-up")
             await load.open_shop()
             stopping = asyncio.Event()
@@ -171,8 +117,7 @@ class Engine:
             ]
             try:
                 await asyncio.sleep(WARM_UP_S)
-                first = await resources.measure(self.cluster.services)
-                self.outcome.usage_first = resources.of_services(first)
+                self.outcome.usage_first = await resources.measure(self.cluster.services)
                 await self._safety()
                 stopping.set()
                 await self._liveness()
@@ -180,8 +125,7 @@ class Engine:
             finally:
                 await tasks.end(background)
             for task in background:
-                if not task.cancelled() and (error := task.exception()) is not None:
-                    raise error
+                _raise_of(task)
             await self._settle(client)
             self.outcome.violations += client.violations
         self.outcome.usage_last = await resources.measure(self.cluster.services)
@@ -192,11 +136,17 @@ class Engine:
                 self.cluster,
                 in_time=in_time,
                 positions=self._watch.positions,
-                grown=resources.grown(self.outcome.usage_first, self.outcome.usage_last),
-                usages=len(self.outcome.usage_last),
+                usages=resources.judge(
+                    self.cluster.replica_names, self.outcome.usage_first, self.outcome.usage_last
+                ),
             )
         self._say("operators clean up")
         self.outcome.violations += await operators.clean_up(self.cluster)
+        self.outcome.violations += [
+            f"{end.name} ended unasked at {end.at_s:.0f} s: {end.last_words}"
+            for end in self.cluster.unasked_ends
+            if not end.is_legal
+        ]
 
     @asynccontextmanager
     async def _halted(self) -> AsyncIterator[None]:
@@ -258,12 +208,19 @@ class Engine:
             await self._until_well()
         finally:
             await tasks.end([healing])
+            self.outcome.came_to_nothing = self.cluster.came_to_nothing
+            self.outcome.crash_hits = self.cluster.crash_hits
+        _raise_of(healing)
 
     async def _until_well(self) -> None:
         """Waits, within a bound, unless another fault is just being injected: then it is to overlap."""
         if not self._active:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._healed.wait(), WELL_S_MAX)
+            try:
+                await asyncio.wait_for(self._healed.wait(), self.settings.well_s_max)
+            except TimeoutError:
+                for healing in self._open_healings():
+                    healing.is_late = True
+                    self.history.note("not well in time", fault=healing.step.fault)
 
     def _open_healings(self) -> list[Healing]:
         return [healing for healing in self.outcome.healings if healing.is_open]
@@ -312,6 +269,8 @@ class Engine:
         checks = [
             check for check in sql_checks(self.cluster.dsns, late_s_max=0.0) if not _may_be_late(check.id)
         ]
+        for check in checks:
+            self.outcome.always[check.id] = 0
         while True:
             await asyncio.sleep(CHECKS_PERIOD_S)
             for check in checks:
@@ -363,6 +322,12 @@ class Engine:
             ]
         with suppress(TimeoutError):
             await self._rest()
+
+
+def _raise_of(task: "asyncio.Task[None]") -> None:
+    """A watcher that died has not watched: its run proves nothing."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
 
 
 def _may_be_late(check_id: str) -> bool:

@@ -46,6 +46,8 @@ class History:
         self.operations: Counter[tuple[str, Outcome]] = Counter()
         self.refusals: Counter[tuple[str, str]] = Counter()
         """By kind of operation and reason."""
+        self.settled: Counter[str] = Counter()
+        """By kind: outcomes that were unknown and became known by asking again; counted once more as what they are."""
         self.poison: list[Poison] = []
         self.placements = replay_history.History(folder / "placements.jsonl")
         self.placements_path = folder / "placements.jsonl"

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -31,7 +31,10 @@ class Member:
         """Variables for the next start, as CRASH_POINTS; services only."""
         self.expected_ends = 0
         """How often it ended because a fault ended it; the supervisor blames the service for further ends."""
-        self._pid: int | None = None
+        self.is_excused = False
+        """Whether the supervisor blames nobody for its ends, however many; see `excused`."""
+        self.end_is_seen = False
+        """Whether the supervisor has taken note that it is down."""
 
     @property
     def service(self) -> str:
@@ -50,19 +53,35 @@ class Member:
 
     async def start(self) -> None:
         """Starts it and returns when it runs, for servers when it serves."""
+        self.end_is_seen = False
         await asyncio.to_thread(self._start)
 
-    async def kill(self) -> None:
-        """SIGKILL with all children; the supervisor starts it again."""
-        if self.pid is not None:
-            self.expected_ends += 1
-            await asyncio.to_thread(self._kill)
+    async def kill(self) -> bool:
+        """SIGKILL with all children; the supervisor starts it again. Whether it ran."""
+        if self.pid is None:
+            return False
+        self.expected_ends += 1
+        await asyncio.to_thread(self._kill)
+        return True
 
-    async def stop(self) -> None:
-        """Asks it to drain and end, and waits for that; the supervisor starts it again."""
-        if self.pid is not None:
-            self.expected_ends += 1
-            await asyncio.to_thread(self._stop)
+    async def stop(self) -> bool:
+        """Asks it to drain and end, and waits for that; the supervisor starts it again. Whether it ran."""
+        if self.pid is None:
+            return False
+        self.expected_ends += 1
+        await asyncio.to_thread(self._stop)
+        return True
+
+    @contextmanager
+    def excused(self) -> Iterator[None]:
+        """Inside the block the supervisor starts it again as ever, and blames nobody for its ends."""
+        self.is_excused = True
+        try:
+            yield
+        finally:
+            self.is_excused = False
+            # An end that is over and not yet noted still belongs to the block; none after it does.
+            self.expected_ends = int(self.pid is None and not self.end_is_seen)
 
     def send(self, number: int) -> None:
         """Sends any signal; count it in `expected_ends` where it ends the process."""
@@ -70,21 +89,20 @@ class Member:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def pause(self) -> None:
-        """SIGSTOP to it and its children: a machine that hangs."""
-        self._signal_family(signal.SIGSTOP)
+    def pause(self) -> bool:
+        """SIGSTOP to it and its children: a machine that hangs. Whether it ran."""
+        return self._signal_family(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
         self._signal_family(signal.SIGCONT)
 
     @asynccontextmanager
-    async def kept_down(self) -> AsyncIterator[None]:
-        """Killed on entering and not started again before leaving."""
+    async def kept_down(self) -> AsyncIterator[bool]:
+        """Killed on entering and not started again before leaving. Whether it ran."""
         self.wanted = False
         try:
-            await self.kill()
-            yield
+            yield await self.kill()
         finally:
             self.wanted = True
 
@@ -124,15 +142,16 @@ class Member:
     def _stop(self) -> None:
         self.process.stop()
 
-    def _signal_family(self, number: signal.Signals) -> None:
+    def _signal_family(self, number: signal.Signals) -> bool:
         pid = self.pid
         if pid is None:
-            return
+            return False
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(pid)
             for process in (root, *root.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
+        return True
 
 
 class ServiceMember(Member):

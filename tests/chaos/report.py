@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.chaos.engine import Engine, Outcome
+from tests.chaos.engine import Engine
+from tests.chaos.faults.crash_points import CATALOGUE
+from tests.chaos.outcome import Outcome
 from tests.chaos.verify import INVARIANTS, Verdict
 
 LISTED_MAX = 20
@@ -27,12 +29,16 @@ def as_json(engine: Engine) -> dict[str, Any]:
         "replicas": dict(engine.cluster.replicas),
         "faults": {
             "injected": dict(sorted(outcome.injected.items())),
+            "came_to_nothing": dict(sorted(outcome.came_to_nothing.items())),
+            "effective": outcome.effective.total(),
+            "crash_points": _crash_points(outcome),
             "skipped": outcome.skipped,
             "failed": outcome.failed_injections,
             "unasked_ends": [asdict(end) for end in engine.cluster.unasked_ends],
         },
         "operations": {
             op: {name: history.operations[op, name] for name in ("ok", "refused", "unknown")}
+            | {"settled": history.settled[op]}
             for op in sorted({op for op, _ in history.operations})
         },
         "refusals": {f"{op} {reason}": count for (op, reason), count in sorted(history.refusals.items())},
@@ -41,6 +47,8 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "longest_s": longest.healed_s if longest else None,
             "longest_fault": f"{longest.step.fault} {longest.step.target}" if longest else None,
             "by_fault_s": _longest_by_fault(outcome),
+            "late": [f"{one.step.fault} {one.step.target}" for one in outcome.late_healings],
+            "late_s_min": engine.settings.well_s_max,
             "measured": sum(healing.healed_s is not None for healing in outcome.healings),
             "not_well_before_the_next": sum(healing.healed_s is None for healing in outcome.healings),
         },
@@ -51,6 +59,8 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "left": outcome.left,
         },
         "always_checked": dict(outcome.always),
+        "always_unlooked": outcome.unlooked,
+        "load": asdict(engine.load_counts),
         "violations": outcome.violations,
         "unknown_for_good": outcome.unknown_for_good,
         "poison": len(history.poison),
@@ -86,18 +96,23 @@ def as_markdown(document: dict[str, Any]) -> str:
         ),
         "",
         *_table(
-            ("fault", "injected", "longest healing, s"),
+            ("fault", "injected", "came to nothing", "longest healing, s"),
             [
-                (name, count, healing["by_fault_s"].get(name, ""))
+                (
+                    name,
+                    count,
+                    document["faults"]["came_to_nothing"].get(name, 0),
+                    healing["by_fault_s"].get(name, ""),
+                )
                 for name, count in document["faults"]["injected"].items()
             ]
-            + [(name, f"skipped: {why}", "") for name, why in document["faults"]["skipped"].items()],
+            + [(name, f"skipped: {why}", "", "") for name, why in document["faults"]["skipped"].items()],
         ),
         "",
         *_table(
-            ("operation", "ok", "refused", "unknown"),
+            ("operation", "ok", "refused", "unknown", "of the unknown settled"),
             [
-                (name, one["ok"], one["refused"], one["unknown"])
+                (name, one["ok"], one["refused"], one["unknown"], one["settled"])
                 for name, one in document["operations"].items()
             ],
         ),
@@ -110,8 +125,24 @@ def as_markdown(document: dict[str, Any]) -> str:
             ],
         ),
     ]
+    counts = document["load"]
+    lines += [
+        "",
+        f"{counts['repeated']} repetitions compared, {counts['skipped']} operations not sent since too many were "
+        f"under way; {document['unknown_for_good']} outcomes unknown for good.",
+    ]
     lines += _listed("Broken", _offenders(document["checks"]))
     lines += _listed("Seen by clients or during faults", document["violations"])
+    lines += _listed(f"Not well {healing['late_s_min']:g} s after a fault that stood alone", healing["late"])
+    lines += _listed("Always true, but never looked at", document["always_unlooked"])
+    lines += _listed(
+        "No fault did anything",
+        [] if document["faults"]["effective"] else ["this run proves nothing"],
+    )
+    lines += _listed(
+        "Crash points at which nothing died",
+        [name for name, hits in document["faults"]["crash_points"].items() if not hits],
+    )
     lines += _listed("Faults that could not be injected", document["faults"]["failed"])
     lines += _listed("Not at rest", liveness["left"] if liveness["converge_s"] is None else [])
     lines += _listed(
@@ -136,6 +167,16 @@ def _invariant(number: int, verdict: Verdict) -> dict[str, Any]:
         "checks": len(results),
         "failed": failed,
         "verdict": f"{failed}" if failed or not (unrun or not examined) else "not examined",
+    }
+
+
+def _crash_points(outcome: Outcome) -> dict[str, int]:
+    """Deaths at each point of the groups that were armed."""
+    return {
+        point: outcome.crash_hits[point]
+        for name, group in CATALOGUE.items()
+        if outcome.injected[f"crash.{name}"]
+        for point in group.points
     }
 
 

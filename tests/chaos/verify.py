@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from deploy.audit.audit import audit
-from deploy.audit.checks import CONSUMING_DATABASES, Check, Findings, Result
+from deploy.audit.checks import CONSUMING_DATABASES, Check, Findings, Result, examine_rows
 from deploy.audit.checks import run as run_check
 from deploy.audit.settings import AuditSettings
 from deploy.audit.sql_checks import sql_checks
@@ -36,6 +36,15 @@ INVARIANTS: Mapping[int, str] = {
 }
 
 PARKED = "SELECT grp, topic, part, \"offset\", aggregate_id, cause, state FROM parked_event WHERE state <> 'REPLAYED'"
+
+ORPHANS = """
+SELECT o.order_id || ': made under no key' AS offender, NOT EXISTS (
+    SELECT FROM request_key AS k
+    WHERE k.tenant_id = o.tenant_id AND k.route = 'place' AND k.order_id = o.order_id
+) AS bad
+FROM orders AS o
+"""
+"""Only a run can ask this: it is over long before the first key is old enough to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,7 @@ async def verify(
     *,
     in_time: Sequence[Result],
     positions: Positions,
-    grown: Sequence[str],
-    usages: int,
+    usages: Findings,
 ) -> Verdict:
     """Runs every check on the halted system; what is about time was examined before."""
     history = cluster.history
@@ -105,11 +113,13 @@ async def verify(
         return judge_parked(parked, history.poison)
 
     async def resources() -> Findings:
-        findings = Findings(usages)
-        findings.blame_all(grown)
-        return findings
+        return usages
+
+    async def orphans() -> Findings:
+        return await examine_rows(cluster.dsn("orders"), ORPHANS)
 
     own = (
+        Check("8 orphans", "Every order was made under some key.", orphans),
         Check("14 sampled", "No position was ever seen to go back.", sampled),
         Check("15 poison", "What is parked is exactly what was poisoned, and what it blocks.", poison),
         Check("17 resources", "No replica takes much more than its service did at first.", resources),

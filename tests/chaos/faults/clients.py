@@ -48,12 +48,12 @@ class Flood(BaseFault):
                 request = _request(cluster, target, rng)
                 await cluster.client.send(request, patience_s=FLOOD_PATIENCE_S)
 
-        tasks = [asyncio.create_task(ask()) for _ in range(FLOODING)]
+        asking = [asyncio.create_task(ask()) for _ in range(FLOODING)]
         try:
             yield
         finally:
             leaving.set()
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*asking)
 
 
 class Misbehaving(BaseFault):

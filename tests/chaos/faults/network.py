@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
-from tests.chaos.links import Link
 
 CUT_PAUSE_S = (0.3, 1.5)
 DELAY_MS = (20.0, 400.0)
@@ -132,15 +131,12 @@ class Isolate(BaseFault):
         """Silent on all sides while inside."""
         links = [link for link in cluster.links.values() if target in link.name.split(">")]
         try:
-            await _set_all(links, "blackhole")
+            for link in links:
+                await link.set("blackhole")
             yield
         finally:
-            await _set_all(links, "pass")
-
-
-async def _set_all(links: Sequence[Link], mode: "str") -> None:
-    for link in links:
-        await link.set("blackhole" if mode == "blackhole" else "pass")
+            for link in links:
+                await link.set("pass")
 
 
 FAULTS: Sequence[Fault] = (Cut(), Refuse(), HalfOpen(), Delay(), Narrow(), Isolate())

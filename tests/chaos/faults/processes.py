@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
 
+DOWN = "it was down already"
+
 
 class Kill(BaseFault):
     """kill -9, in the middle of whatever it does; the supervisor starts it again."""
@@ -20,7 +22,8 @@ class Kill(BaseFault):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Kills once."""
-        await cluster.processes[target].kill()
+        if not await cluster.processes[target].kill():
+            cluster.nothing_came_of(self.name, target, DOWN)
         yield
 
 
@@ -37,7 +40,9 @@ class Absent(BaseFault):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Keeps it down."""
-        async with cluster.processes[target].kept_down():
+        async with cluster.processes[target].kept_down() as ran:
+            if not ran:
+                cluster.nothing_came_of(self.name, target, DOWN)
             yield
 
 
@@ -55,7 +60,8 @@ class Freeze(BaseFault):
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Freezes and thaws."""
         member = cluster.processes[target]
-        member.pause()
+        if not member.pause():
+            cluster.nothing_came_of(self.name, target, DOWN)
         try:
             yield
         finally:
@@ -74,11 +80,12 @@ class Restart(BaseFault):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Stops in order."""
-        await cluster.processes[target].stop()
+        if not await cluster.processes[target].stop():
+            cluster.nothing_came_of(self.name, target, DOWN)
         yield
 
 
-class RestartAll(BaseFault):
+class KillAll(BaseFault):
     """All replicas of a service die at once, as when their host loses power."""
 
     name = "process.kill-all"
@@ -95,12 +102,12 @@ class RestartAll(BaseFault):
         for member in members:
             member.wanted = False
         try:
-            for member in members:
-                await member.kill()
+            if not any([await member.kill() for member in members]):
+                cluster.nothing_came_of(self.name, target, DOWN)
             yield
         finally:
             for member in members:
                 member.wanted = True
 
 
-FAULTS: Sequence[Fault] = (Kill(), Absent(), Freeze(), Restart(), RestartAll())
+FAULTS: Sequence[Fault] = (Kill(), Absent(), Freeze(), Restart(), KillAll())

@@ -4,18 +4,24 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import psutil
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from deploy.local.settings import DATABASES
 from tests.chaos import tasks
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import BaseFault, Fault
+from tests.chaos.poison import GROUPS
 
 PULSE_S = (0.2, 0.8)
 CONNECT_S_MAX = 3.0
+JOIN_S_MAX = 10.0
+LEAVE_S_MAX = 5.0
+DOWN = "it was down already"
 
 
 class _OfServer(BaseFault):
@@ -40,7 +46,9 @@ class Kill(_OfServer):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Keeps it down."""
-        async with cluster.processes[target].kept_down():
+        async with cluster.processes[target].kept_down() as ran:
+            if not ran:
+                cluster.nothing_came_of(self.name, target, DOWN)
             yield
 
 
@@ -54,7 +62,8 @@ class Restart(_OfServer):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Stops it; the supervisor starts it."""
-        await cluster.processes[target].stop()
+        if not await cluster.processes[target].stop():
+            cluster.nothing_came_of(self.name, target, DOWN)
         yield
 
 
@@ -71,7 +80,8 @@ class Freeze(_OfServer):
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Freezes and thaws."""
         member = cluster.processes[target]
-        member.pause()
+        if not member.pause():
+            cluster.nothing_came_of(self.name, target, DOWN)
         try:
             yield
         finally:
@@ -120,6 +130,8 @@ class Immediate(_OfServer):
         if member.pid is not None:
             member.expected_ends += 1
             member.send(signal.SIGQUIT)
+        else:
+            cluster.nothing_came_of(self.name, target, DOWN)
         yield
 
 
@@ -132,14 +144,8 @@ class BackendKill(_OfServer):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Kills one that serves a client, if there is one."""
-        if (pid := cluster.processes[target].pid) is not None:
-            with suppress(psutil.NoSuchProcess):
-                backends = [
-                    child for child in psutil.Process(pid).children() if "postgres: " in _title(child)
-                ]
-                clients = [child for child in backends if any(name in _title(child) for name in DATABASES)]
-                if clients:
-                    rng.choice(clients).kill()
+        if (pid := cluster.processes[target].pid) is None or not _kill_backend(pid, rng):
+            cluster.nothing_came_of(self.name, target, "there was no backend of a client")
         yield
 
 
@@ -155,7 +161,7 @@ class Terminate(BaseFault):
     @asynccontextmanager
     async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Ends all but its own; none if the server is down."""
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        try:
             connection = await asyncpg.connect(
                 cluster.dsn("postgres", role="postgres"), timeout=CONNECT_S_MAX
             )
@@ -168,6 +174,8 @@ class Terminate(BaseFault):
                 )
             finally:
                 connection.terminate()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            cluster.nothing_came_of(self.name, target, repr(error))
         yield
 
 
@@ -179,45 +187,41 @@ class ForeignMember(BaseFault):
 
     def targets(self, cluster: Cluster) -> Sequence[str]:
         """Every group, with its topic."""
-        return [f"{group} {topic}" for group, topic in GROUPS]
+        return [f"{group} {topic}" for topic, groups in GROUPS.items() for group in groups]
 
-    def inject(
-        self, cluster: Cluster, target: str, rng: random.Random
-    ) -> AbstractAsyncContextManager[object]:
+    @asynccontextmanager
+    async def inject(self, cluster: Cluster, target: str, rng: random.Random) -> AsyncIterator[None]:
         """Holds the membership."""
         group, _, topic = target.partition(" ")
-        return _membership(cluster.bootstrap, group, topic)
+        member = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=cluster.bootstrap,
+            group_id=group,
+            client_id="chaos-stranger",
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+        )
+        try:
+            async with asyncio.timeout(JOIN_S_MAX):
+                await member.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            cluster.nothing_came_of(self.name, target, repr(error))
+        try:
+            yield
+        finally:
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(LEAVE_S_MAX):
+                    await member.stop()
 
 
-GROUPS = (
-    ("orders.catalog", "sampan.catalog.products.v1"),
-    ("orders.fulfilments", "sampan.warehouse.fulfilments.v1"),
-    ("warehouse.orders", "sampan.orders.orders.v1"),
-)
-
-
-@asynccontextmanager
-async def _membership(bootstrap: str, group: str, topic: str) -> AsyncIterator[None]:
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.errors import KafkaError
-
-    member = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        client_id="chaos-stranger",
-        enable_auto_commit=False,
-        auto_offset_reset="latest",
-    )
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(10):
-            await member.start()
-    try:
-        yield
-    finally:
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(5):
-                await member.stop()
+def _kill_backend(server_pid: int, rng: random.Random) -> bool:
+    """Kills a backend that serves a client; whether there was one."""
+    with suppress(psutil.NoSuchProcess):
+        backends = [child for child in psutil.Process(server_pid).children() if "postgres: " in _title(child)]
+        if clients := [child for child in backends if any(name in _title(child) for name in DATABASES)]:
+            rng.choice(clients).kill()
+            return True
+    return False
 
 
 def _title(process: psutil.Process) -> str:

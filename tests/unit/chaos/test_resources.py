@@ -4,9 +4,10 @@ import pytest
 
 from deploy.local.settings import StackError
 from tests.chaos.__main__ import chosen
-from tests.chaos.resources import Usage, grown, of_services
+from tests.chaos.resources import Usage, judge, of_services
 
-FIRST = {"orders": Usage(80.0, 22, 60)}
+REPLICAS = ["orders-1", "orders-2"]
+FIRST = {"orders-1": Usage(80.0, 20, 60), "orders-2": Usage(70.0, 22, 50)}
 
 
 @pytest.mark.parametrize(
@@ -14,13 +15,26 @@ FIRST = {"orders": Usage(80.0, 22, 60)}
     [(Usage(400.0, 22, 60), "MiB"), (Usage(80.0, 90, 60), "sockets"), (Usage(80.0, 22, 500), "tasks")],
 )
 def test_what_takes_much_more_than_at_first_is_named(usage: Usage, word: str) -> None:
-    (fault,) = grown(FIRST, {"orders-2": usage})
+    findings = judge(REPLICAS, FIRST, FIRST | {"orders-2": usage})
+    (fault,) = findings.offenders
     assert fault.startswith("orders-2: ")
     assert word in fault
+    assert findings.examined == 2
 
 
 def test_what_takes_about_the_same_is_well() -> None:
-    assert grown(FIRST, {"orders-1": Usage(95.0, 30, 70)}) == []
+    findings = judge(REPLICAS, FIRST, FIRST | {"orders-1": Usage(95.0, 30, 70)})
+    assert (findings.examined, findings.failed) == (2, 0)
+
+
+@pytest.mark.parametrize("service_answers", [True, False])
+def test_a_replica_that_was_not_looked_at_twice_is_blamed_and_not_counted(service_answers: bool) -> None:
+    some = {"orders-1": FIRST["orders-1"]} if service_answers else {}
+    assert judge(REPLICAS, some, FIRST).offenders[-1] == "orders-2 did not answer the first look"
+    assert judge(REPLICAS, FIRST, some).offenders[-1] == "orders-2 did not answer the last look"
+    nobody = judge(REPLICAS, {}, {})
+    assert nobody.offenders[0] == "orders-1 did not answer the first nor the last look"
+    assert (nobody.examined, nobody.failed) == (0, 2)
 
 
 def test_a_service_takes_the_most_of_its_replicas() -> None:

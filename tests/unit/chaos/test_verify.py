@@ -1,9 +1,11 @@
-"""What is parked against what was poisoned, and positions that go back."""
+"""What is parked against what was poisoned, positions that go back, and when a verdict holds."""
 
 import pytest
 
+from deploy.audit.checks import Result, Status
+from tests.chaos.engine import _may_be_late
 from tests.chaos.history import Poison
-from tests.chaos.verify import judge_parked
+from tests.chaos.verify import INVARIANTS, Verdict, judge_parked
 from tests.chaos.watch import Positions
 
 TOPIC = "sampan.orders.orders.v1"
@@ -64,3 +66,33 @@ def test_a_position_that_goes_back_is_noticed_once() -> None:
         positions.take({place: next_})
     assert positions.samples == 5
     assert positions.went_back == [f"warehouse.orders in {TOPIC}/0: from 7 to 5"]
+
+
+def result(number: int, *, status: Status = "ok", examined: int = 1) -> Result:
+    return Result(f"{number} word", "Something is true.", status, examined, 0, (), "", 0.0)
+
+
+ALL = [result(number) for number in INVARIANTS]
+
+
+def test_a_verdict_holds_when_every_invariant_was_examined_and_none_is_broken() -> None:
+    assert Verdict(ALL).holds
+    assert Verdict(ALL).missing == []
+
+
+@pytest.mark.parametrize("status", ["failed", "could not run"])
+def test_one_check_that_is_not_ok_breaks_a_verdict(status: Status) -> None:
+    assert not Verdict([*ALL, result(7, status=status)]).holds
+
+
+@pytest.mark.parametrize("number", INVARIANTS)
+def test_an_invariant_for_which_nothing_was_examined_is_missing(number: int) -> None:
+    without = [one for one in ALL if one.id != f"{number} word"]
+    for verdict in (Verdict(without), Verdict([*without, result(number, examined=0)])):
+        assert verdict.missing == [number]
+        assert not verdict.holds
+
+
+def test_only_what_is_about_time_may_be_late_during_faults() -> None:
+    assert _may_be_late("9 stuck")
+    assert not any(_may_be_late(f"{number} word") for number in INVARIANTS if number != 9)

@@ -1,0 +1,53 @@
+"""Whose end is blamed: what the supervisor is told to expect, and what counts as legal."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.processes import BackgroundProcess
+from tests.chaos.cluster import UnaskedEnd
+from tests.chaos.members import Member
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Member:
+    """One that does not run."""
+    process = BackgroundProcess("orders-1", pid_file=tmp_path / "pid", log_file=tmp_path / "log")
+    return Member("orders-1", process)
+
+
+def test_all_ends_inside_the_block_are_excused_and_none_after_it(member: Member) -> None:
+    with member.excused():
+        assert member.is_excused
+        member.end_is_seen = True
+    assert (member.is_excused, member.expected_ends) == (False, 0)
+
+
+def test_an_end_inside_the_block_that_is_noted_only_later_is_excused_once(member: Member) -> None:
+    with member.excused():
+        pass
+    assert member.expected_ends == 1
+
+
+async def test_what_does_not_run_can_neither_be_killed_nor_stopped_nor_halted(member: Member) -> None:
+    assert not await member.kill()
+    assert not await member.stop()
+    assert not member.pause()
+    assert member.expected_ends == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "last_words", "is_legal"),
+    [
+        ("orders-1", "stopped | failed: the database does not answer", True),
+        ("orders-1", "failed: the database does not answer", True),
+        ("orders-1", "crashed: ValueError: seven", False),
+        ("gateway-2", "stopped", False),
+        ("postgres", "PANIC: could not write", True),
+        ("kafka", "nothing was logged", True),
+    ],
+)
+def test_a_service_may_end_by_itself_only_where_it_starts_in_vain(
+    name: str, last_words: str, is_legal: bool
+) -> None:
+    assert UnaskedEnd(name, 1.0, last_words).is_legal == is_legal
