@@ -34,9 +34,11 @@ POISON_AT_ONCE = 4
 REQUEST_BYTES_MAX = 4_000_000
 REACH_S_MAX = 20.0
 WAIT_S_MAX = 40.0
+CONNECT_S_MAX = 5.0
 POLL_S = 0.5
 FAR_AHEAD = 1_000_000
 BRING_ON_ROUNDS_MAX = 10
+MEET_S = 2.0
 PARKED_OF = "SELECT count(*) FROM parked_event WHERE aggregate_id = $1 AND state = 'PARKED'"
 UNREACHABLE = (KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 MAY_GET_PARCELS = ("awaiting_payment", "confirmed")
@@ -46,7 +48,10 @@ MAY_GET_PARCELS = ("awaiting_payment", "confirmed")
 async def _producer(cluster: Cluster) -> AsyncIterator[AIOKafkaProducer]:
     """Past all links, since it is no part of the system."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=cluster.bootstrap, acks="all", max_request_size=REQUEST_BYTES_MAX
+        bootstrap_servers=cluster.bootstrap,
+        # Else a repetition would put a second copy at an offset that nobody has noted.
+        enable_idempotence=True,
+        max_request_size=REQUEST_BYTES_MAX,
     )
     async with asyncio.timeout(REACH_S_MAX):
         await producer.start()
@@ -69,7 +74,7 @@ class _OfTopic(BaseFault):
         try:
             await self._do(cluster, target, rng)
         except (KafkaError, OSError, TimeoutError) as error:
-            cluster.history.note("not injected", fault=self.name, target=target, error=repr(error))
+            cluster.nothing_came_of(self.name, target, repr(error))
         yield
 
     async def _do(self, cluster: Cluster, topic: str, rng: random.Random) -> None:
@@ -154,10 +159,12 @@ class PoisonedOrder(BaseFault):
         """The whole story. Other faults may make a step of it impossible, which is noted and proves nothing."""
         try:
             order = await _unpaid_order(cluster, rng)
-            if order is not None:
+            if order is None:
+                cluster.nothing_came_of(self.name, target, "no order waited for its payment")
+            else:
                 await self._tell(cluster, target, order)
         except (*UNREACHABLE, operators.CommandFailed) as error:
-            cluster.history.note("not finished", fault=self.name, target=target, error=repr(error))
+            cluster.nothing_came_of(self.name, target, repr(error))
         yield
 
     async def _tell(self, cluster: Cluster, target: str, order: dict[str, Any]) -> None:
@@ -177,6 +184,11 @@ class PoisonedOrder(BaseFault):
             paid = (await cluster.client.send(request)).ok
             if paid:
                 await _parked(cluster, order_id, 2)
+        except _NotHeldBack as error:
+            if paid:
+                cluster.client.violations.append(f"the events of order {order_id} behind its poison: {error}")
+            else:
+                cluster.nothing_came_of(self.name, target, str(error))
         finally:
             # Whatever came in between: else the order would stand still for good.
             await asyncio.shield(_bring_on(cluster, order_id, offset))
@@ -187,13 +199,19 @@ class PoisonedOrder(BaseFault):
 
 async def _bring_on(cluster: Cluster, order_id: str, offset: int) -> None:
     """An operator's work: list, discard the poison, replay the rest; until nothing of the order is parked."""
+    was_met = False
     for _ in range(BRING_ON_ROUNDS_MAX):
         try:
             rows = await operators.parked(cluster, "warehouse", aggregate_id=order_id)
             poison = [row for row in rows if row["offset"] == offset]
+            was_met = was_met or bool(poison)
             await operators.discard(cluster, "warehouse", poison, "poison of a test")
-            if not poison and not rows:
-                return
+            if not rows:
+                if was_met:
+                    return
+                # Its reader has yet to come to it: gone now, one would leave the order to stand still.
+                await asyncio.sleep(MEET_S)
+                continue
             await operators.replay(cluster, "warehouse", aggregate_id=order_id)
         except operators.CommandFailed as error:
             cluster.history.note("a command failed", error=str(error))
@@ -263,17 +281,34 @@ async def _unpaid_order(cluster: Cluster, rng: random.Random) -> dict[str, Any] 
 
 
 async def _parked(cluster: Cluster, order_id: str, count: int) -> None:
-    """Waits until so many events of the order are parked; raises TimeoutError."""
-    async with asyncio.timeout(WAIT_S_MAX):
-        while True:
-            connection = await asyncpg.connect(cluster.dsn("warehouse"), timeout=REACH_S_MAX)
-            try:
-                found = await connection.fetchval(PARKED_OF, order_id)
-            finally:
-                connection.terminate()
-            if found >= count:
-                return
-            await asyncio.sleep(POLL_S)
+    """Waits until so many events of the order are parked.
+
+    Raises _NotHeldBack when the database could be asked to the end, else what kept it from being asked.
+    """
+    deadline = time.monotonic() + WAIT_S_MAX
+    while True:
+        found, error = 0, None
+        try:
+            found = await _count_parked(cluster, order_id)
+        except UNREACHABLE as unreachable:
+            error = unreachable
+        if found >= count:
+            return
+        if time.monotonic() > deadline:
+            raise error or _NotHeldBack(f"{found} parked after {WAIT_S_MAX:.0f} s, {count} expected")
+        await asyncio.sleep(POLL_S)
+
+
+async def _count_parked(cluster: Cluster, order_id: str) -> int:
+    connection = await asyncpg.connect(cluster.dsn("warehouse"), timeout=CONNECT_S_MAX)
+    try:
+        return int(await connection.fetchval(PARKED_OF, order_id, timeout=CONNECT_S_MAX))
+    finally:
+        connection.terminate()
+
+
+class _NotHeldBack(Exception):
+    """Events of an order are not parked although the database could be asked."""
 
 
 async def _has_parcels(cluster: Cluster, order_id: str) -> bool:
