@@ -215,10 +215,10 @@ FROM parked_event WHERE state = 'PARKED';
 -- name: parked_and_applied
 -- Any service. A parked event waits for a person: it, and what comes after it, must have had no effect.
 SELECT e.grp || ' ' || e.topic || ' ' || e.aggregate_id || ' version ' || e.version || ' is parked, applied is '
-           || a.version AS offender, true AS bad
+           || a.version AS offender, coalesce(a.version >= e.version, false) AS bad
 FROM parked_event AS e
-JOIN consumer_applied AS a ON a.grp = e.grp AND a.topic = e.topic AND a.aggregate_id = e.aggregate_id
-WHERE e.state = 'PARKED' AND a.version >= e.version;
+LEFT JOIN consumer_applied AS a ON a.grp = e.grp AND a.topic = e.topic AND a.aggregate_id = e.aggregate_id
+WHERE e.state = 'PARKED';
 
 -- name: stream_orders
 -- Orders, sorted by id: what each expects of the warehouse. Lines of one SKU add up.
@@ -250,15 +250,18 @@ LEFT JOIN LATERAL (
 ORDER BY f.order_id;
 
 -- name: order_versions
--- Orders. The newest versions that Kafka should have: the order's, less what still waits in the outbox.
+-- Orders. The newest versions that Kafka should have: the order's, less what still waits in the outbox. And the
+-- order's own, beyond which Kafka can have none.
 SELECT o.order_id::text AS aggregate_id,
-       o.version - (SELECT count(*) FROM outbox WHERE aggregate_id = o.order_id::text AND topic = $2) AS version
+       o.version - (SELECT count(*) FROM outbox WHERE aggregate_id = o.order_id::text AND topic = $2) AS version,
+       o.version AS stored
 FROM orders AS o WHERE o.order_id = ANY ($1::text[]::uuid[]);
 
 -- name: fulfilment_versions
 -- Warehouse. The same for fulfilments.
 SELECT f.order_id::text AS aggregate_id,
-       f.version - (SELECT count(*) FROM outbox WHERE aggregate_id = f.order_id::text AND topic = $2) AS version
+       f.version - (SELECT count(*) FROM outbox WHERE aggregate_id = f.order_id::text AND topic = $2) AS version,
+       f.version AS stored
 FROM fulfilments AS f WHERE f.order_id = ANY ($1::text[]::uuid[]);
 
 -- name: count_orders_sent
@@ -272,8 +275,13 @@ SELECT count(*) FROM fulfilments AS f
 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE aggregate_id = f.order_id::text AND topic = $1 AND version = 1);
 
 -- name: effects_of_events
--- Any service. Of the aggregates $3 of topic $2: the version applied by group $1, and the first one parked.
-SELECT k.aggregate_id, coalesce(a.version, 0) AS applied, p.version AS parked
+-- Any service. Of the aggregates $3 of topic $2: the version applied by group $1, the first one parked, and how many
+-- versions in between somebody has discarded.
+SELECT k.aggregate_id, coalesce(a.version, 0) AS applied, p.version AS parked, (
+    SELECT count(DISTINCT version) FROM parked_event AS e
+    WHERE e.grp = $1 AND e.topic = $2 AND e.aggregate_id = k.aggregate_id AND e.state = 'DISCARDED'
+      AND e.version > coalesce(a.version, 0) AND e.version < p.version
+) AS discarded
 FROM unnest($3::text[]) AS k (aggregate_id)
 LEFT JOIN consumer_applied AS a ON a.grp = $1 AND a.topic = $2 AND a.aggregate_id = k.aggregate_id
 LEFT JOIN LATERAL (

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from deploy.audit.checks import CONSUMING_DATABASES, Check, Connection, Findings, connected
 from deploy.audit.topics import Aggregate, PartitionScan, Topics
@@ -123,7 +124,7 @@ class TopicExamination:
                     for partition in await topics.partitions(name):
                         scan = await topics.scan(partition, gapless=False, injected=self._injected)
                         _note_order(found.order, scan)
-                        await self._examine_effects(scan, groups, found.effects)
+                        await self._examine_effects(scan, groups, found.effects, gapless=False)
             self._found = found
         return self._found
 
@@ -142,7 +143,7 @@ class TopicExamination:
             if topic.database == "warehouse":
                 _note_ends(found.ends, scan)
             await self._examine_sent(topic, scan, found.sent)
-            await self._examine_effects(scan, groups, found.effects)
+            await self._examine_effects(scan, groups, found.effects, gapless=scan.is_whole)
         if whole and seen < sent:
             found.sent.blame(f"{topic.name}: {sent - seen} aggregates of the database never appeared in it")
 
@@ -151,37 +152,45 @@ class TopicExamination:
         async with connected(self._dsns[topic.database]) as connection:
             for chunk in _chunks(scan.aggregates):
                 rows = await connection.fetch(self._queries[topic.versions], list(chunk), topic.name)
-                stored = {row["aggregate_id"]: row["version"] for row in rows}
+                stored = {row["aggregate_id"]: row for row in rows}
                 for aggregate_id, aggregate in chunk.items():
                     findings.examined += 1
-                    version = stored.get(aggregate_id)
-                    if version is None:
+                    row = stored.get(aggregate_id)
+                    ends = f"{topic.name}: {aggregate_id} ends with version {aggregate.version}, the database"
+                    if row is None:
                         findings.blame(f"{topic.name}: {aggregate_id} is not in the database")
-                    elif version > aggregate.version:
-                        findings.blame(
-                            f"{topic.name}: {aggregate_id} ends with version {aggregate.version}, "
-                            f"the database sent {version}"
-                        )
+                    elif row["version"] > aggregate.version:
+                        findings.blame(f"{ends} sent {row['version']}")
+                    elif row["stored"] < aggregate.version:
+                        findings.blame(f"{ends} has {row['stored']}")
 
     async def _examine_effects(
-        self, scan: PartitionScan, groups: Mapping[str, set[tuple[str, str]]], findings: Findings
+        self,
+        scan: PartitionScan,
+        groups: Mapping[str, set[tuple[str, str]]],
+        findings: Findings,
+        *,
+        gapless: bool,
     ) -> None:
         for database, group in sorted(groups.get(scan.topic, ())):
             async with connected(self._dsns[database]) as connection:
                 for chunk in _chunks(scan.aggregates):
                     findings.examined += len(chunk)
-                    findings.blame_all(await self._without_effect(connection, group, scan.topic, chunk))
+                    findings.blame_all(
+                        await self._without_effect(connection, group, scan.topic, chunk, gapless=gapless)
+                    )
 
     async def _without_effect(
-        self, connection: Connection, group: str, topic: str, chunk: Mapping[str, Aggregate]
+        self, connection: Connection, group: str, topic: str, chunk: Mapping[str, Aggregate], *, gapless: bool
     ) -> list[str]:
         rows = await connection.fetch(self._queries["effects_of_events"], group, topic, list(chunk))
         offenders = []
         for row in rows:
             newest = chunk[row["aggregate_id"]].version
-            if row["applied"] < newest and row["parked"] is None:
+            if row["applied"] < newest and not _is_held_back(row, gapless=gapless):
                 offenders.append(
                     f"{group}: {topic} {row['aggregate_id']} has version {newest}, applied {row['applied']}"
+                    + (f", parked from {row['parked']}" if row["parked"] is not None else "")
                 )
         return offenders
 
@@ -214,6 +223,12 @@ class TopicExamination:
                     if next_ < ends[partition]:
                         found.lag.blame(f"{where}: {ends[partition] - next_} records behind")
         return groups
+
+
+def _is_held_back(row: Mapping[str, Any], *, gapless: bool) -> bool:
+    """Whether all that was not applied waits behind a parked event: the very next version, but for discarded ones."""
+    parked = row["parked"]
+    return parked is not None and (not gapless or parked <= row["applied"] + row["discarded"] + 1)
 
 
 def _note_order(findings: Findings, scan: PartitionScan) -> None:

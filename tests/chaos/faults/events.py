@@ -287,7 +287,8 @@ async def _parked(cluster: Cluster, order_id: str, count: int) -> None:
     """
     deadline = time.monotonic() + WAIT_S_MAX
     while True:
-        found, error = 0, None
+        found = 0
+        error: Exception | None = None
         try:
             found = await _count_parked(cluster, order_id)
         except UNREACHABLE as unreachable:

@@ -90,6 +90,16 @@ class System:
         finally:
             await producer.stop()
 
+    async def park(self, order_id: str, version: int) -> None:
+        """Parks an event of an order in the warehouse."""
+        await run_sql(
+            self.dsns["warehouse"],
+            'INSERT INTO parked_event (grp, topic, part, "offset", record_time, record_key, header_names, '
+            "header_values, payload, aggregate_id, version, type, cause, detail) VALUES "
+            f"('g', '{self.orders.name}', 0, {version}, now(), '', '{{}}', '{{}}', '', '{order_id}', {version}, 't', "
+            "'FAILED', 'x')",
+        )
+
     async def failed(self, *, injected: Collection[tuple[str, int, int]] = frozenset()) -> dict[str, Result]:
         """Which checks fail."""
         examination = TopicExamination(
@@ -132,6 +142,17 @@ async def test_a_last_version_that_was_never_sent_is_named(system: System) -> No
     found = await system.failed()
     assert set(found) == {"12 sent"}
     assert f"{CANCELLED} ends with version 1, the database sent 2" in found["12 sent"].offenders[0]
+
+
+@catches("12 sent")
+async def test_a_topic_ahead_of_its_database_is_named(system: System) -> None:
+    await system.fill(ORDER_EVENTS, FULFILMENT_EVENTS)
+    await run_sql(
+        system.dsns["orders"], f"UPDATE orders SET version = version - 1 WHERE order_id = '{CANCELLED}'"
+    )
+    found = await system.failed()
+    assert set(found) == {"12 sent"}
+    assert f"{CANCELLED} ends with version 2, the database has 1" in found["12 sent"].offenders[0]
 
 
 async def test_what_still_waits_in_the_outbox_is_no_loss(system: System) -> None:
@@ -179,11 +200,25 @@ async def test_an_event_without_effect_is_named_unless_it_is_parked(system: Syst
     found = await system.failed()
     assert set(found) == {"13 effect"}
     assert f"{CONFIRMED} has version 3, applied 2" in found["13 effect"].offenders[0]
+    await system.park(CONFIRMED, 3)
+    assert await system.failed() == {}
+
+
+@catches("13 effect")
+async def test_a_parked_event_excuses_no_loss_before_it(system: System) -> None:
+    await system.fill(ORDER_EVENTS, FULFILMENT_EVENTS)
     await run_sql(
         system.dsns["warehouse"],
-        'INSERT INTO parked_event (grp, topic, part, "offset", record_time, record_key, header_names, header_values, '
-        "payload, aggregate_id, version, type, cause, detail) VALUES "
-        f"('g', '{system.orders.name}', 0, 4, now(), '', '{{}}', '{{}}', '', '{CONFIRMED}', 3, 't', 'FAILED', 'x')",
+        f"UPDATE consumer_applied SET version = 1 WHERE aggregate_id = '{CONFIRMED}'",
+    )
+    await system.park(CONFIRMED, 3)
+    found = await system.failed()
+    assert set(found) == {"13 effect"}
+    assert f"{CONFIRMED} has version 3, applied 1, parked from 3" in found["13 effect"].offenders[0]
+    await system.park(CONFIRMED, 2)
+    await run_sql(
+        system.dsns["warehouse"],
+        "UPDATE parked_event SET state = 'DISCARDED', resolve_time = now(), resolved_by = 'x' WHERE version = 2",
     )
     assert await system.failed() == {}
 
