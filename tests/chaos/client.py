@@ -56,6 +56,12 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def order_id(self) -> str:
+        """Of an order's own method, as /v1/orders/<order_id>:pay; else empty."""
+        _, found, rest = self.path.partition("/v1/orders/")
+        return rest.partition(":")[0].partition("/")[0] if found else ""
+
+    @property
     def headers(self) -> dict[str, str]:
         """Content type, key and preference."""
         headers = {"Content-Type": "application/json"} if self.body else {}
@@ -233,7 +239,7 @@ class Client:
         return Answer("refused", status, body, reason)
 
     def _record(self, request: Request, answer: Answer, latency_s: float) -> None:
-        order_id = ""
+        order_id = request.order_id
         if request.op == "place" and answer.ok:
             order_id = str(answer.document["order_id"])
         self.history.operation(

@@ -27,7 +27,7 @@ Outcome = Literal["ok", "refused", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Poison:
+class Poisoned:
     """An event that a fault has put into a topic and that nobody can or should apply."""
 
     topic: str
@@ -39,7 +39,7 @@ class Poison:
 
 
 class History:
-    """Appends to both files; use as a context manager. Everything is also counted for the report."""
+    """Appends to both files, each entry at once; use as a context manager. All is also counted for the report."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "history.jsonl"
@@ -48,7 +48,7 @@ class History:
         """By kind of operation and reason."""
         self.settled: Counter[str] = Counter()
         """By kind: outcomes that were unknown and became known by asking again; counted once more as what they are."""
-        self.poison: list[Poison] = []
+        self.poison: list[Poisoned] = []
         self.placements = replay_history.History(folder / "placements.jsonl")
         self.placements_path = folder / "placements.jsonl"
         self._file: IO[bytes] | None = None
@@ -57,7 +57,7 @@ class History:
 
     def __enter__(self) -> "History":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
         self.placements.__enter__()
         return self
 
@@ -119,7 +119,7 @@ class History:
         self, topic: str, partition: int, offset: int, aggregate_id: str, *, groups: Sequence[str]
     ) -> None:
         """Records an event that a fault has put into a topic, and which groups have to park it."""
-        poison = Poison(topic, partition, offset, aggregate_id, tuple(groups))
+        poison = Poisoned(topic, partition, offset, aggregate_id, tuple(groups))
         self.poison.append(poison)
         self._write({"type": "poison", **msgspec.to_builtins(poison)})
 

@@ -20,14 +20,15 @@ from sampan.orders.v1 import events_pb2 as orders_events
 from sampan.warehouse.v1 import events_pb2 as warehouse_events
 from sampan.warehouse.v1 import parcel_service_pb2 as parcel_pb
 
+from deploy.audit.topic_checks import FULFILMENTS_TOPIC, ORDERS_TOPIC, PRODUCTS_TOPIC, WAREHOUSES_TOPIC
 from services.chassis import clock
 from services.chassis.envelope import encode_headers
 
-ORDERS = "sampan.orders.orders.v1"
-FULFILMENTS = "sampan.warehouse.fulfilments.v1"
-PRODUCTS = "sampan.catalog.products.v1"
+ORDERS = ORDERS_TOPIC
+FULFILMENTS = FULFILMENTS_TOPIC
+PRODUCTS = PRODUCTS_TOPIC
+WAREHOUSES = WAREHOUSES_TOPIC
 AVAILABILITY = "sampan.warehouse.availability.v1"
-WAREHOUSES = "sampan.warehouse.warehouses.v1"
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     ORDERS: ("warehouse.orders",),

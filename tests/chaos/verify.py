@@ -12,7 +12,8 @@ from deploy.audit.settings import AuditSettings
 from deploy.audit.sql_checks import sql_checks
 from deploy.local.settings import TENANT_ID
 from tests.chaos.cluster import Cluster
-from tests.chaos.history import Poison
+from tests.chaos.history import Poisoned
+from tests.chaos.operations import operation_checks
 from tests.chaos.watch import Positions
 
 INVARIANTS: Mapping[int, str] = {
@@ -125,11 +126,12 @@ async def verify(
         Check("17 resources", "No replica takes much more than its service did at first.", resources),
     )
     halted = [result for result in await audit(settings) if not _is_about_time(result.id)]
-    results = [*in_time, *halted, *[await run_check(check) for check in own]]
+    told = operation_checks(history.path, TENANT_ID, cluster.dsns)
+    results = [*in_time, *halted, *[await run_check(check) for check in (*own, *told)]]
     return Verdict(sorted(results, key=lambda result: int(result.id.split()[0])))
 
 
-def judge_parked(parked: Sequence[Mapping[str, object]], poison: Sequence[Poison]) -> Findings:
+def judge_parked(parked: Sequence[Mapping[str, object]], poison: Sequence[Poisoned]) -> Findings:
     """Every parked event was poisoned, or is blocked by one that was; every poison is parked where it has to be."""
     findings = Findings(len(parked) + len(poison))
     places = {(one.topic, one.partition, one.offset): one for one in poison}

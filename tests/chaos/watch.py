@@ -103,7 +103,7 @@ class Watch:
 
     async def sample_positions(self) -> None:
         """Takes one look at every consumer's position."""
-        for database in ("orders", "warehouse"):
+        for database in audit_checks.CONSUMING_DATABASES:
             with suppress(*UNREACHABLE):
                 rows = await self._rows(database, POSITIONS)
                 self.positions.take({(row["grp"], row["topic"], row["part"]): row["next"] for row in rows})
@@ -119,7 +119,7 @@ class Watch:
 
     async def _lag(self) -> list[str]:
         positions: dict[tuple[str, TopicPartition], int] = {}
-        for database in ("orders", "warehouse"):
+        for database in audit_checks.CONSUMING_DATABASES:
             for row in await self._rows(database, POSITIONS):
                 positions[row["grp"], TopicPartition(row["topic"], row["part"])] = row["next"]
         ends = await self._ends({place for _, place in positions})

@@ -4,12 +4,12 @@ import pytest
 
 from deploy.audit.checks import Result, Status
 from tests.chaos.engine import _may_be_late
-from tests.chaos.history import Poison
+from tests.chaos.history import Poisoned
 from tests.chaos.verify import INVARIANTS, Verdict, judge_parked
 from tests.chaos.watch import Positions
 
 TOPIC = "sampan.orders.orders.v1"
-POISON = Poison(TOPIC, 1, 42, "a", ("warehouse.orders",))
+POISON = Poisoned(TOPIC, 1, 42, "a", ("warehouse.orders",))
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -54,7 +54,7 @@ def test_poison_that_was_applied_is_a_fault() -> None:
 
 
 def test_parking_what_has_to_be_passed_over_is_a_fault() -> None:
-    harmless = Poison(TOPIC, 1, 42, "a", ())
+    harmless = Poisoned(TOPIC, 1, 42, "a", ())
     assert judge_parked([row()], [harmless]).failed == 1
     assert judge_parked([], [harmless]).failed == 0
 
