@@ -368,18 +368,22 @@ class Cluster:
         """Starts again what has ended, shortly afterwards, as any supervisor of processes would."""
         await asyncio.gather(*(self._keep_up(member) for member in self.processes.values()))
 
+    def _account(self, member: Member) -> None:
+        """Notes an end that nobody has asked for."""
+        if not (member.expected_ends or member.is_excused):
+            words = member.process.last_words()
+            self.unasked_ends.append(UnaskedEnd(member.name, self.history.now_s, words))
+        member.expected_ends = 0
+
     async def _keep_up(self, member: Member) -> None:
         while True:
             await asyncio.sleep(SUPERVISE_S)
             if member.pid is not None or not member.wanted:
                 continue
-            member.end_is_seen = True
-            if member.expected_ends or member.is_excused:
-                member.expected_ends = 0
-            else:
-                self.unasked_ends.append(
-                    UnaskedEnd(member.name, self.history.now_s, member.process.last_words())
-                )
+            # One that a fault keeps down may be met again: its end was the same.
+            if not member.end_is_seen:
+                member.end_is_seen = True
+                self._account(member)
             await asyncio.sleep(RESTART_DELAY_S)
             if member.wanted:
                 await member.start()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.processes import BackgroundProcess
-from tests.chaos.cluster import UnaskedEnd
+from tests.chaos.cluster import Cluster, UnaskedEnd
+from tests.chaos.history import History
 from tests.chaos.members import Member
 
 
@@ -27,6 +28,19 @@ def test_an_end_inside_the_block_that_is_noted_only_later_is_excused_once(member
     with member.excused():
         pass
     assert member.expected_ends == 1
+
+
+def test_an_end_is_blamed_unless_it_was_expected_or_is_excused(member: Member, tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.history = History(tmp_path / "history")
+    member.expected_ends = 1
+    cluster._account(member)
+    with member.excused():
+        cluster._account(member)
+    member.expected_ends = 0
+    assert cluster.unasked_ends == []
+    cluster._account(member)
+    assert [end.name for end in cluster.unasked_ends] == ["orders-1"]
 
 
 async def test_what_does_not_run_can_neither_be_killed_nor_stopped_nor_halted(member: Member) -> None:
