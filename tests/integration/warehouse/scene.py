@@ -15,7 +15,16 @@ from services.warehouse.commands.parcels import Parcels
 from services.warehouse.commands.stock import RECEIVE, Moved, Movement, Stock
 from services.warehouse.commands.warehouses import Warehouses
 from services.warehouse.domain.decision import Changes
-from services.warehouse.domain.holds import Command, Intercept, Post, Reserve, Void, merge_lines
+from services.warehouse.domain.holds import (
+    Command,
+    Intercept,
+    Post,
+    Remind,
+    Reserve,
+    Void,
+    Wanted,
+    merge_lines,
+)
 from services.warehouse.domain.stock import LedgerReason
 from services.warehouse.domain.warehouses import ServedCountry, WarehouseContent, WarehouseKind
 
@@ -208,3 +217,26 @@ def void(order: str, *, by_event: bool = False) -> Void:
 def intercept(order: str) -> Intercept:
     """The command that cancels a confirmed order."""
     return Intercept(order_id=order, tenant_id=TENANT, by_event=True)
+
+
+def remind(
+    order: str,
+    units: dict[str, int],
+    wanted: Wanted,
+    region_code: str = "ES",
+    *,
+    merchant_id: str = MERCHANT,
+) -> Remind:
+    """The command of an order that has waited too long for what it wants."""
+    lines, is_valid = merge_lines([(sku, quantity, False) for sku, quantity in units.items()])
+    return Remind(
+        order_id=order,
+        tenant_id=TENANT,
+        merchant_id=merchant_id,
+        region_code=region_code,
+        lines=lines,
+        expire_time=in_future(),
+        is_valid=is_valid,
+        by_event=True,
+        wanted=wanted,
+    )

@@ -19,7 +19,7 @@ from services.warehouse.domain.parcels import Advance
 from services.warehouse.domain.stock import LedgerReason
 from services.warehouse.domain.warehouses import Network
 from tests.integration.warehouse.scene import INVARIANTS, TENANT, Scene, open_scene, warehouse
-from tests.integration.warehouse.twin import LETTERS, LIFE, Twin
+from tests.integration.warehouse.twin import LETTERS, Twin, is_life
 
 EUROPE = ("ES", "FR", "DE")
 WAREHOUSES = (
@@ -140,7 +140,7 @@ async def assert_lawful(scene: Scene) -> None:
     lives: dict[str, str] = defaultdict(str)
     for row in await scene.fetch("SELECT aggregate_id, type FROM outbox WHERE topic = $1 ORDER BY id", TOPIC):
         lives[row["aggregate_id"]] += LETTERS[row["type"].rpartition(".")[2]]
-    wrong = {order_id: life for order_id, life in lives.items() if not LIFE.fullmatch(life)}
+    wrong = {order_id: life for order_id, life in lives.items() if not is_life(life)}
     assert wrong == {}, "every hold has exactly one end"
 
 

@@ -18,12 +18,21 @@ from hypothesis.stateful import (
 )
 
 from services.chassis.clock import now_utc
-from services.warehouse.domain.holds import MOVES, Command
+from services.warehouse.domain.holds import MOVES, Command, Wanted
 from services.warehouse.domain.parcels import Advance, ParcelState
 from services.warehouse.domain.stock import ADJUSTMENT_SIGNS, LedgerReason
 from tests import laws
 from tests.conftest import DatabaseFactory
-from tests.integration.warehouse.scene import MERCHANT, TENANT, in_future, intercept, post, reserve, void
+from tests.integration.warehouse.scene import (
+    MERCHANT,
+    TENANT,
+    in_future,
+    intercept,
+    post,
+    remind,
+    reserve,
+    void,
+)
 from tests.integration.warehouse.side_by_side import (
     WAREHOUSES,
     SideBySide,
@@ -66,10 +75,15 @@ def orders_of(twin: Twin) -> st.SearchStrategy[str]:
     return some | some | some | st.sampled_from(ORDERS)
 
 
+def new_orders(twin: Twin) -> st.SearchStrategy[str]:
+    """An order that the warehouse has not heard of."""
+    unknown = [one for one in ORDERS if one not in twin.fulfilments][:NEW_AT_ONCE]
+    return st.sampled_from(unknown or ORDERS)
+
+
 def reservations(twin: Twin) -> st.SearchStrategy[Command]:
     """Mostly for an order that is new."""
-    unknown = [one for one in ORDERS if one not in twin.fulfilments][:NEW_AT_ONCE]
-    new = st.sampled_from(unknown or ORDERS)
+    new = new_orders(twin)
     return st.builds(
         reserve,
         new | new | new | new | orders_of(twin),
@@ -96,9 +110,21 @@ def interceptions(twin: Twin) -> st.SearchStrategy[Command]:
     return st.builds(intercept, orders_of(twin))
 
 
+def reminders(twin: Twin) -> st.SearchStrategy[Command]:
+    """Questions of orders that have waited too long, whose own events may have been lost."""
+    return st.builds(
+        remind,
+        orders_of(twin) | orders_of(twin) | new_orders(twin),
+        reserved_units,
+        st.sampled_from(Wanted),
+        region_code,
+        merchant_id=merchant_id,
+    )
+
+
 def commands_for(twin: Twin) -> st.SearchStrategy[Command]:
     """Any of them."""
-    return st.one_of(reservations(twin), posts(twin), voids(twin), interceptions(twin))
+    return st.one_of(reservations(twin), posts(twin), voids(twin), interceptions(twin), reminders(twin))
 
 
 class Warehouse(RuleBasedStateMachine):
@@ -141,6 +167,10 @@ class Warehouse(RuleBasedStateMachine):
     @rule(data=st.data())
     def intercept(self, data: st.DataObject) -> None:
         self.wait_for(self.both.run(data.draw(interceptions(self.both.twin))))
+
+    @rule(data=st.data())
+    def remind(self, data: st.DataObject) -> None:
+        self.wait_for(self.both.run(data.draw(reminders(self.both.twin))))
 
     @rule(data=st.data())
     def batch(self, data: st.DataObject) -> None:

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from services.chassis.clock import now_utc
 from services.warehouse.commands.stock import Movement
-from services.warehouse.domain.holds import Command, Expire
+from services.warehouse.domain.holds import Command, Expire, Wanted
 from services.warehouse.domain.parcels import Advance, ParcelState
 from services.warehouse.domain.stock import LedgerReason
 from tests import laws
 from tests.conftest import DatabaseFactory
 from tests.integration.chassis.topics import eventually
-from tests.integration.warehouse.scene import MERCHANT, TENANT, intercept, post, reserve, void
+from tests.integration.warehouse.scene import MERCHANT, TENANT, intercept, post, remind, reserve, void
 from tests.integration.warehouse.side_by_side import (
     SideBySide,
     assert_lawful,
@@ -57,15 +57,15 @@ class Step:
 Transaction: TypeAlias = tuple[Command, ...] | Movement | Step
 
 sku = st.sampled_from("AB")
-reservation = st.builds(
-    reserve, st.sampled_from((*NEW, *ORDERS)), st.dictionaries(sku, st.integers(1, 6), min_size=1)
-)
+units = st.dictionaries(sku, st.integers(1, 6), min_size=1)
+reservation = st.builds(reserve, st.sampled_from((*NEW, *ORDERS)), units)
 about_any = st.one_of(
     reservation,
     reservation,
     st.builds(void, st.sampled_from(ORDERS), by_event=st.booleans()),
     st.builds(intercept, st.sampled_from((*POSTED, *ORDERS))),
     st.builds(lambda one: Expire(order_id=one, tenant_id=TENANT), st.sampled_from((*LATE, *HELD))),
+    st.builds(remind, st.sampled_from(ORDERS), units, st.sampled_from(Wanted)),
 )
 # A post takes no lock on an order that is not there (docs/decisions/0029): its refusal may be older than the
 # rest of its batch, which no order of whole batches explains.
@@ -79,7 +79,7 @@ moved = st.builds(
         merchant_id=MERCHANT,
         request_id=request_id,
     ),
-    st.dictionaries(sku, st.integers(1, 6), min_size=1),
+    units,
     st.sampled_from(((LedgerReason.INBOUND_RECEIVE, 1), (LedgerReason.COUNT_LOSS, -1))),
     st.sampled_from(("madrid", "paris")),
     st.sampled_from(("r1", "r2")),

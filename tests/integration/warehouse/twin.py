@@ -30,6 +30,9 @@ LIFE = re.compile(
 )
 """All lives that a fulfilment can have, a letter per event. Written down by hand: it knows no code of ours."""
 
+REPORT = "S"
+"""How it stands, told to an order that asked: changes nothing, and so may come at any time but before all else."""
+
 LETTERS = {
     "StockReserved": "R",
     "StockRejected": "J",
@@ -39,7 +42,13 @@ LETTERS = {
     "ParcelAdvanced": "A",
     "FulfilmentCancelled": "C",
     "CancellationRefused": "X",
+    "FulfilmentReported": REPORT,
 }
+
+
+def is_life(letters: str) -> bool:
+    """Whether these events, in this order, can be those of one fulfilment."""
+    return not letters.startswith(REPORT) and LIFE.fullmatch(letters.replace(REPORT, "")) is not None
 
 
 @dataclass
@@ -121,7 +130,11 @@ class Twin:
             hold = self.fulfilments[parcel.order_id]
             hold.version += 1
             hold.parcels = tuple(
-                one._replace(state=parcel.state) if one.parcel_id == parcel.parcel_id else one
+                one._replace(
+                    state=parcel.state, carrier=parcel.carrier, tracking_number=parcel.tracking_number
+                )
+                if one.parcel_id == parcel.parcel_id
+                else one
                 for one in hold.parcels
             )
             self.facts.append(
