@@ -5,6 +5,7 @@ The table is the production one; what decides which of its rows is taken, and wh
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from services.orders.domain.states import TRANSITIONS, Effect, OrderState, Trigger
@@ -20,6 +21,25 @@ EVENT_OF_STATE = {
     "CANCELLING": "OrderCancellationRequested",
 }
 TIMER_OF_PAYMENT = {"PENDING": "PAYMENT_CHECK", "AUTHORISED": "CAPTURE", "REFUND_PENDING": "REFUND"}
+STAGES = ("ALLOCATED", "PACKED", "SHIPPED", "DELIVERED")
+NEXT = dict(itertools.pairwise(STAGES))
+AT_ONCE = {
+    "card_authorised": "AUTHORISED",
+    "card_declined": "DECLINED",
+    "card_capture_declined": "AUTHORISED",
+}
+CARDS = (
+    "card_authorised",
+    "card_authorised",
+    "card_declined",
+    "card_capture_declined",
+    "card_late_1",
+    "card_late_declined_1",
+    "card_duplicated",
+)
+HOLDS = ("PENDING", "POSTED", "POSTED", "VOIDED", "EXPIRED", "REJECTED")
+BOOKED = {"CAPTURE_FAILED": "CAPTURE_DECLINED"}
+"""What the provider calls it, where that is another word."""
 IN_STEP = {
     ("PENDING", "AUTHORISED"): "AUTHORISED",
     ("PENDING", "DECLINED"): "DECLINED",
@@ -27,14 +47,19 @@ IN_STEP = {
     ("DECLINED", "AUTHORISED"): "REFUND_PENDING",
     ("AUTHORISED", "AUTHORISED"): "AUTHORISED",
     ("AUTHORISED", "CAPTURED"): "CAPTURED",
+    ("AUTHORISED", "CAPTURE_DECLINED"): "CAPTURE_FAILED",
     ("CAPTURED", "AUTHORISED"): "CAPTURED",
     ("CAPTURED", "CAPTURED"): "CAPTURED",
     ("REFUND_PENDING", "AUTHORISED"): "REFUND_PENDING",
     ("REFUND_PENDING", "CAPTURED"): "REFUND_PENDING",
+    ("REFUND_PENDING", "CAPTURE_DECLINED"): "REFUND_PENDING",
     ("REFUND_PENDING", "REFUNDED"): "REFUNDED",
     ("REFUNDED", "AUTHORISED"): "REFUNDED",
     ("REFUNDED", "CAPTURED"): "REFUNDED",
+    ("REFUNDED", "CAPTURE_DECLINED"): "REFUNDED",
     ("REFUNDED", "REFUNDED"): "REFUNDED",
+    ("CAPTURE_FAILED", "AUTHORISED"): "CAPTURE_FAILED",
+    ("CAPTURE_FAILED", "CAPTURE_DECLINED"): "CAPTURE_FAILED",
 }
 """What an answer of the provider makes of a payment whose order still waits for it; else it is a contradiction."""
 
@@ -54,6 +79,8 @@ class OrderModel:
     payments: dict[str, str] = field(default_factory=dict)
     parcels: dict[str, str] = field(default_factory=dict)
     deadline_passed: bool = False
+    worthless: set[str] = field(default_factory=set)
+    """Payments whose money the provider guarantees and will never collect."""
 
     @property
     def version(self) -> int:
@@ -64,6 +91,11 @@ class OrderModel:
     def payment_state(self) -> str:
         """That of the latest payment."""
         return list(self.payments.values())[-1] if self.payments else "NONE"
+
+    @property
+    def uncollected(self) -> bool:
+        """A confirmed order whose money will never come: it is held back, or somebody is called."""
+        return self.state in CONFIRMED and self.payment_state == "CAPTURE_FAILED"
 
     def take(self, trigger: Trigger) -> bool:
         """One row of the table; False where there is nothing to do."""
@@ -120,6 +152,35 @@ class OrderModel:
         }
         self.take(triggers[progress(self.parcels)])
 
+    def reported(self, hold: str, parcels: dict[str, str]) -> None:
+        """The warehouse says how it stands: what of that is news comes to pass as if it had been told in time."""
+        if self.state == "PENDING":
+            if hold in ("PENDING", "POSTED"):
+                self.reserved()
+            else:
+                self.ended_by(Trigger.HOLD_EXPIRED if hold == "EXPIRED" else Trigger.STOCK_REJECTED)
+        elif self.state not in ("CONFIRMED", "CANCELLING"):
+            return
+        elif hold in ("VOIDED", "REJECTED"):
+            confirmed = self.state == "CONFIRMED"
+            self.ended_by(Trigger.STOCK_REJECTED if confirmed else Trigger.FULFILMENT_CANCELLED)
+        elif hold == "POSTED":
+            self.catch_up(parcels)
+
+    def catch_up(self, parcels: dict[str, str]) -> None:
+        """The parcels are further than the order knows."""
+        if not self.parcels:
+            self.opened(list(parcels))
+        for number, stage in enumerate(STAGES[1:], 1):
+            for parcel_id, state in parcels.items():
+                if state in STAGES[number:] and self.parcels[parcel_id] not in STAGES[number:]:
+                    self.advanced(parcel_id, stage)
+        if self.state == "CANCELLING":
+            if set(parcels.values()) == {"CANCELLED"}:
+                self.ended_by(Trigger.FULFILMENT_CANCELLED)
+            elif set(parcels.values()) & set(STAGES[1:]):
+                self.refused()
+
     def begin_payment(self) -> bool:
         """The buyer pays; False where the order does not take money (any more)."""
         if self.state != "AWAITING_PAYMENT":
@@ -148,6 +209,7 @@ class OrderModel:
                 "AUTHORISED": Trigger.PAYMENT_AUTHORISED,
                 "DECLINED": Trigger.PAYMENT_DECLINED,
                 "CAPTURED": Trigger.PAYMENT_CAPTURED,
+                "CAPTURE_FAILED": Trigger.CAPTURE_DECLINED,
                 "REFUND_PENDING": Trigger.PAYMENT_AUTHORISED_LATE,
                 "REFUNDED": Trigger.PAYMENT_REFUNDED,
             }[after]

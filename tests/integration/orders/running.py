@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -387,3 +387,15 @@ def refused(code: str, reason: str, **metadata: str) -> Iterator[list[DomainErro
     seen.append(error)
     assert (error.code, error.reason, error.domain) == (code, reason, "sampan.orders")
     assert error.metadata | metadata == error.metadata
+
+
+async def succeeds(step: Awaitable[object]) -> bool:
+    """Whether a step is taken; False where it is refused."""
+    refused_by = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED)
+    try:
+        await step
+    except (DomainError, grpc.aio.AioRpcError) as error:
+        if isinstance(error, grpc.aio.AioRpcError) and error.code() not in refused_by:
+            raise
+        return False
+    return True
