@@ -20,6 +20,11 @@ async def sell_out(system: System) -> None:
     await until(lambda: bool(system.gateway.sold_out._empty_since_s))
 
 
+async def asked(system: System) -> None:
+    """Whatever there is to ask the warehouse is asked by now."""
+    await until(lambda: system.gateway.sold_out._asking is None)
+
+
 async def test_an_empty_sku_is_409_and_a_repeated_key_gets_its_order(start: Start) -> None:
     system = await start(sold_out_ttl_s=60)
     headers = key()
@@ -40,6 +45,7 @@ async def test_without_the_warehouse_every_order_takes_the_ordinary_way(start: S
     for _ in range(3):
         answer = await system.storefront.post("/v1/orders", json=ORDER, headers=key())
         assert answer.status_code == 201
+        await asked(system)
 
 
 async def test_it_can_be_switched_off(start: Start) -> None:
@@ -48,4 +54,5 @@ async def test_it_can_be_switched_off(start: Start) -> None:
     for _ in range(3):
         answer = await system.storefront.post("/v1/orders", json=ORDER, headers=key())
         assert answer.status_code == 201
+        await asked(system)
     assert not system.warehouse.requests
