@@ -59,14 +59,17 @@ TOOLS = """
 | `SAMPAN_URL` | `make replay`, `bench`, `-flood` | the local stack's | Address of the gateway. |
 | `SAMPAN_API_KEY` | `make replay`, `bench`, `-flood` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
 | `GATEWAY_API_KEYS_FILE` | `make replay`, `bench`, `-flood` | `.local/keys/gateway-api-keys.json` | Holds it. |
-| `JSON` | `make bench*` | | Where the figures are written as JSON. |
+| `JSON` | `make bench*`, `chaos` | | Where the figures or the report are written as JSON. |
 | `RUNS` | `make bench`, `bench-growth`, `bench-replicas` | `3`, `3`, `2` | How often each part is measured. |
 | `SKUS`, `PAST_ORDERS` | `make bench-growth` | `10000000`, `5000000` | Size of the large stack; SKUs by 10,000. |
 | `KEEP` | `make bench-growth` | | Anything: the filled stacks' data are kept for the next time. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
-| `CHAOS_ORDERS` | `make test-chaos`, `test` | `2000` | Orders of each crash run. |
+| `CHAOS_ORDERS` | `make test-chaos`, `test` | `1000` | Orders of each crash run. |
 | `PROFILE` | `make laws` | `ci` | `deep`: drawn anew each time and twenty times as much. |
-| `MINUTES`, `FUZZ_SEED` | `make fuzz` | `10`, another each time | How long, and the seed of the requests. |
+| `MINUTES` | `make chaos`, `fuzz` | `5`, `10` | How long. |
+| `SEED` | `make chaos` | another each time | The plan of faults, the load and every fault's choices. |
+| `FAULTS` | `make chaos` | all | Only these kinds or families: `network,process.kill`. |
+| `FUZZ_SEED` | `make fuzz` | another each time | The seed of the requests. |
 | `SECRETS_DIR` | every service | `/run/secrets` | Folder of secret files, as above. |
 """
 

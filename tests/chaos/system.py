@@ -15,7 +15,7 @@ from deploy.local.postgres import run_blocking
 from deploy.local.settings import ROOT
 from deploy.local.stack import Stack
 
-ORDERS_PER_RUN = int(os.environ.get("CHAOS_ORDERS", "2000"))
+ORDERS_PER_RUN = int(os.environ.get("CHAOS_ORDERS", "1000"))
 
 
 @dataclass(frozen=True, slots=True)
