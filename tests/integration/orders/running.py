@@ -391,11 +391,10 @@ def refused(code: str, reason: str, **metadata: str) -> Iterator[list[DomainErro
 
 async def succeeds(step: Awaitable[object]) -> bool:
     """Whether a step is taken; False where it is refused."""
-    refused_by = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED)
     try:
         await step
     except (DomainError, grpc.aio.AioRpcError) as error:
-        if isinstance(error, grpc.aio.AioRpcError) and error.code() not in refused_by:
-            raise
-        return False
+        if isinstance(error, DomainError) or error.code().name in ("FAILED_PRECONDITION", "ABORTED"):
+            return False
+        raise
     return True
