@@ -214,8 +214,9 @@ def test_orders_whose_decisions_and_parcels_were_lost_learn_of_them(impatient: S
     shop.eventually(lambda: outbox_is_empty(shop, "warehouse"), timeout_s=PATIENCE_S)
     expire_records(shop, FULFILMENTS_TOPIC)
     start(shop, "orders")
-    for order_id in (new_id, paid_id):
-        shop.eventually(lambda one=order_id: shop.order(one)["parcels"], timeout_s=PATIENCE_S)
+    both = new_id, paid_id
+    shop.eventually(lambda: all(shop.order(one)["parcels"] for one in both), timeout_s=PATIENCE_S)
+    for order_id in both:
         assert state(shop, order_id) == "confirmed"
         told = causes(shop, order_id)
         assert told.count("StockReserved") == told.count("ParcelsAllocated") == 1
