@@ -35,11 +35,13 @@ class OncePerPeriod(logging.Filter):
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        self._said: dict[tuple[str, str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Decides by logger and text without its values; the next line that passes tells how many did not."""
-        key, now_s = (record.name, str(record.msg)), self._clock()
+        """Decides by logger, text without its values and kind of exception; the next line that passes tells how
+        many did not."""
+        kind = record.exc_info[0] if record.exc_info else None
+        key, now_s = (record.name, str(record.msg), kind), self._clock()
         said_s, withheld = self._said.get(key, (-REPEATS_S, 0))
         if now_s - said_s < REPEATS_S:
             self._said[key] = (said_s, withheld + 1)

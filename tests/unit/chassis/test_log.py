@@ -54,3 +54,14 @@ def test_a_library_that_repeats_itself_is_heard_once_a_second() -> None:
     assert told("no broker at %s", 2) == "no broker at 2 [and 3 more]"
     now_s = 2 * log.REPEATS_S
     assert told("no broker at %s", 2) == "no broker at 2"
+
+
+def test_one_text_for_two_kinds_of_exceptions_is_said_of_both() -> None:
+    """A server says `Exception in ASGI application` of all: a frequent one hid the rare one behind it."""
+    once = log.OncePerPeriod(clock=lambda: 0.0)
+
+    def is_told(error: Exception) -> bool:
+        info = (type(error), error, None)
+        return once.filter(logging.LogRecord("library", logging.ERROR, "f.py", 1, "it broke", (), info))
+
+    assert [is_told(ValueError("a")), is_told(ValueError("b")), is_told(KeyError("a"))] == [True, False, True]
