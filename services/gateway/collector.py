@@ -18,6 +18,11 @@ BatchPlace = Callable[[pb.BatchPlaceOrdersRequest], Awaitable[pb.BatchPlaceOrder
 Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult], float]
 """The order, its answer, and until when, by the loop's clock, there has to be one."""
 
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+"""Half of what a gRPC message may have: one tenant's large orders must not fail the call of all."""
+REST_S_MIN = 0.1
+"""With less time than this left an order no longer joins a call, whose deadline it would set for all others."""
+
 _WAITING = Gauge("sampan_gateway_place_waiting", "Orders that wait for a batch call.")
 _BATCH_ORDERS = Histogram(
     "sampan_gateway_place_batch_orders", "Orders per batch call.", buckets=metrics.BATCH_BUCKETS
@@ -25,7 +30,7 @@ _BATCH_ORDERS = Histogram(
 
 
 class PlacementCollector:
-    """Bounded in waiting orders, in orders and lines per call, and in calls in flight."""
+    """Bounded in waiting orders, in orders, lines and bytes per call, and in calls in flight."""
 
     def __init__(
         self,
@@ -80,9 +85,7 @@ class PlacementCollector:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         while self._waiting and self._waiting[0][2] <= now_s:
-            future = self._waiting.popleft()[1]
-            if not future.done():
-                future.set_exception(DeadlineExceeded("DEADLINE_EXCEEDED", "orders did not answer in time"))
+            _fail_late(self._waiting.popleft()[1])
         if self._waiting:
             self._timer = loop.call_at(self._waiting[0][2], self._give_up)
 
@@ -128,17 +131,26 @@ class PlacementCollector:
 
     def _take(self) -> list[Waiting]:
         batch: list[Waiting] = []
-        lines = 0
+        lines = size_bytes = 0
+        late_s = asyncio.get_running_loop().time() + min(REST_S_MIN, self._place_s_max / 2)
         while self._waiting and len(batch) < self._batch_orders_max:
             request, future, due_s = self._waiting[0]
-            if batch and lines + len(request.lines) > self._batch_lines_max:
-                break
-            self._waiting.popleft()
-            if future.cancelled():
+            if future.cancelled() or due_s <= late_s:
+                self._waiting.popleft()
+                _fail_late(future)
                 continue
             lines += len(request.lines)
+            size_bytes += request.ByteSize()
+            if batch and (lines > self._batch_lines_max or size_bytes > BATCH_BYTES_MAX):
+                break
+            self._waiting.popleft()
             batch.append((request, future, due_s))
         return batch
+
+
+def _fail_late(future: asyncio.Future[pb.PlaceOrderResult]) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded("DEADLINE_EXCEEDED", "orders did not answer in time"))
 
 
 def copy_of(error: DomainError) -> DomainError:

@@ -247,7 +247,14 @@ class Orders(Resource):
                 idempotency_key="required",
                 prefer_wait=True,
                 is_open=self._admission.is_open,
-                reasons=(*cart, "REGION_UNKNOWN", "TOTAL_CHANGED", "SOLD_OUT", "REQUEST_ID_REUSED"),
+                reasons=(
+                    *cart,
+                    "TOO_MANY_ITEMS",
+                    "REGION_UNKNOWN",
+                    "TOTAL_CHANGED",
+                    "SOLD_OUT",
+                    "REQUEST_ID_REUSED",
+                ),
             ),
             Route(
                 "GET",

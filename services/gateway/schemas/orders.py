@@ -42,7 +42,9 @@ OrderParcelStateWord = Literal["allocated", "packed", "shipped", "delivered", "c
 Language = Annotated[
     str, Meta(max_length=100, description="BCP 47 tag for the lines' titles; `en` where empty.")
 ]
-AddressText = Annotated[str, Meta(max_length=1000)]
+# The bounds of orders, held here already: an order travels with those of other tenants in one call.
+AddressText = Annotated[str, Meta(max_length=300)]
+AddressTexts = Annotated[list[AddressText], Meta(max_length=10, description="At most 10.")]
 
 
 class Address(Document, kw_only=True):
@@ -55,8 +57,8 @@ class Address(Document, kw_only=True):
     administrative_area: AddressText = ""
     locality: AddressText = ""
     sublocality: AddressText = ""
-    address_lines: Annotated[list[AddressText], Meta(description="At most 10.")] = field(default_factory=list)
-    recipients: list[AddressText] = field(default_factory=list)
+    address_lines: AddressTexts = field(default_factory=list)
+    recipients: AddressTexts = field(default_factory=list)
     organization: AddressText = ""
 
 

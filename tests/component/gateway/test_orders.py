@@ -394,3 +394,22 @@ async def test_a_bad_body_is_refused_with_its_place_and_goes_nowhere(
             if pointer:
                 assert [place["pointer"] for place in problem["errors"]] == [pointer]  # type: ignore[attr-defined]
     assert not system.orders.requests
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "pointer"),
+    [
+        ({"address_lines": ["x"] * 11}, "TOO_MANY_ITEMS", "/ship_to/address_lines"),
+        ({"recipients": ["x"] * 11}, "TOO_MANY_ITEMS", "/ship_to/recipients"),
+        ({"locality": "x" * 301}, "FIELD_INVALID", "/ship_to/locality"),
+    ],
+)
+async def test_an_address_beyond_its_bounds_does_not_travel_with_the_orders_of_others(
+    system: System, change: dict[str, object], reason: str, pointer: str
+) -> None:
+    body = {**examples.ORDER, "ship_to": {**examples.ORDER["ship_to"], **change}}
+    answer = await system.storefront.post("/v1/orders", json=body, headers=key())
+    assert_problem(answer, 400, reason)
+    (place,) = answer.json()["errors"]
+    assert place["pointer"] == pointer
+    assert system.orders.batch_sizes == []
