@@ -23,7 +23,7 @@ from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
 from services.gateway.auth import KeyRing
 from services.gateway.call import Call, Reply, read_query
-from services.gateway.connections import CYCLE, Cycle
+from services.gateway.cycle import CYCLE, Cycle
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
 from services.gateway.params import PATH_IDS, Param
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route

@@ -14,7 +14,7 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 
 from services.gateway.auth import Caller
-from services.gateway.connections import STALLED, Cycle
+from services.gateway.cycle import STALLED, Cycle
 from services.gateway.errors import Problem, at_header, at_parameter, at_pointer, problem_of_validation
 from services.gateway.params import Param
 

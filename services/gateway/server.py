@@ -57,15 +57,22 @@ class HttpServer:
         return self._server.server_state.connections
 
     async def run(self, listener: socket.socket) -> None:
-        """Serves until `stop`."""
+        """Serves until `stop`. Raises when nobody looks after the connections any more: they would have no bounds."""
         allow_open_files(self._limits.connections_max)
         sweeping = asyncio.create_task(sweep(self.connections, self._limits), name="connections")
+        sweeping.add_done_callback(self._leave)
         try:
             await self._server.serve(sockets=[listener])
         finally:
+            has_ended = sweeping.done()
             sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+            (cause,) = await asyncio.gather(sweeping, return_exceptions=True)
             self._done.set()
+        if has_ended:
+            raise RuntimeError("the connections were no longer looked after") from cause
+
+    def _leave(self, _sweeping: asyncio.Task[None]) -> None:
+        self._server.should_exit = True
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Stops accepting, and returns when the requests at work are answered or the grace is over."""
