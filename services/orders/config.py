@@ -59,7 +59,7 @@ class OrdersSettings(DatabaseServiceSettings):
         default=100,
         ge=0,
         le=100_000,
-        description="The oldest undecided orders left out of that age: those that are stuck for a reason of their own.",
+        description="The oldest undecided orders left out of that age, besides those asked for again.",
     )
     place_in_flight_max: int = Field(
         default=2, ge=1, le=16, description="Transactions of placements under way at once."

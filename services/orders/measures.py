@@ -42,7 +42,7 @@ OLDEST_WAITING_S = metrics.Kept(
 )
 UNDECIDED_AGE_S = Gauge(
     "sampan_orders_undecided_age_seconds",
-    "Age of the oldest undecided order, without those that are left out as stuck.",
+    "Age of the oldest undecided order, without those asked for again and the few oldest others.",
 )
 HELD_BACK = Counter(
     "sampan_orders_held_back_total", "Placements refused because placed orders waited too long."

@@ -5,8 +5,9 @@ bounded by itself: were orders taken faster than they are decided, each would wa
 the age of the oldest undecided order is looked up a few times a second, in the database, which all replicas share;
 while it is above a bound, placements are refused as overload, and the backlog drains at the warehouse's speed.
 
-Orders that are stuck for a reason of their own, as behind a parked event, must not close the door for ever: the
-`ignored` oldest are left out.
+Orders that are stuck for a reason of their own, as behind a parked event, must not close the door for ever. An
+order for which the warehouse was asked again (see `waiting`) is left out: it is counted there, and how many there are
+does not matter here. Of the others the `ignored` oldest are left out, so that a few never close the door at all.
 """
 
 from services.chassis.errors import ResourceExhausted

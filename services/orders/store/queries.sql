@@ -240,10 +240,11 @@ CROSS JOIN LATERAL (
 ) AS oldest;
 
 -- name: select_undecided_age
--- The age in seconds of the oldest undecided order after the $1 oldest; no row where there are not so many.
+-- The age in seconds of the oldest undecided order that was not asked for again, after the $1 oldest such; no row
+-- where there are not so many. Nothing but that question changes the version of an undecided order.
 SELECT extract(epoch FROM clock_timestamp() - o.create_time)::float8 AS age_s
 FROM orders AS o
-WHERE o.state = 'PENDING' AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED')
+WHERE o.state = 'PENDING' AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED') AND o.version = 1
 ORDER BY o.create_time OFFSET $1 LIMIT 1;
 
 -- name: select_order

@@ -100,7 +100,7 @@ async def oldest_waiting(connection: Connection) -> dict[str, float]:
 
 
 async def undecided_age_s(connection: Connection, ignored: int) -> float:
-    """The age of the oldest undecided order after the `ignored` oldest; 0 where there are not so many."""
+    """The age of the oldest undecided order that was not asked for again, after the `ignored` oldest such; else 0."""
     age_s: float | None = await connection.fetchval(queries()["select_undecided_age"], ignored)
     return age_s or 0.0
 

@@ -11,6 +11,7 @@ from tests.integration.orders.running import (
     request_of,
     running,
 )
+from tests.integration.orders.test_waiting import WAIT_S, pass_time, waiting
 
 pytestmark = pytest.mark.postgres
 
@@ -40,6 +41,20 @@ async def test_late_decisions_hold_placements_back_until_they_are_made(dsn: str)
 
 
 async def test_what_is_stuck_by_itself_does_not_close_the_door(dsn: str) -> None:
+    """However many they are: once they were asked for again they no longer count."""
+    async with running(dsn) as orders:
+        for _ in range(UNDECIDED_IGNORED + 2):
+            await make_late(orders, await orders.placed())
+        await orders.backlog.sample()
+        with refused("RESOURCE_EXHAUSTED", "OVERLOADED", cause="DECISIONS_LATE"):
+            await orders.place(request_of())
+        await pass_time(orders, WAIT_S + 1)
+        await waiting(orders).look()
+        await orders.backlog.sample()
+        await orders.placed()
+
+
+async def test_a_few_that_are_stuck_do_not_close_the_door_at_all(dsn: str) -> None:
     async with running(dsn) as orders:
         for _ in range(UNDECIDED_IGNORED):
             await make_late(orders, await orders.placed())
