@@ -106,7 +106,7 @@ class MicroBatcher(Generic[Q, R]):
         self._in_flight_max = in_flight_max
         self._wait_s_max = wait_s_max
         self._queue: deque[_Entry[Q, R]] = deque()
-        # Live items and their size: entries of a cancelled call stay in the deque until their turn, but do not count.
+        # The items of the deque and their size; those of a cancelled call are taken out of both.
         self._queued = 0
         self._queued_size = 0
         self._flushes: set[asyncio.Task[list[R | DomainError]]] = set()
@@ -174,7 +174,7 @@ class MicroBatcher(Generic[Q, R]):
         )
 
     def _withdraw(self, call: _Call[R]) -> None:
-        """Takes the call's items that are still queued out of account; `_take` passes over them."""
+        """Takes the call's items that are still queued out of the queue."""
         call.future.cancel()
         sizes = [entry[1] for entry in self._queue if entry[2] is call]
         if sizes:
