@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from services.chassis import log
@@ -18,6 +19,9 @@ REQUEST_TIMEOUT_MS = 15_000
 RETRY_BACKOFF_MS = 100
 STOP_S_MAX = 10.0
 DAY_MS = 86_400_000
+TIMESTAMP_AHEAD = "message.timestamp.after.max.ms"
+SET_FOR_THE_TOPIC = 1
+"""Where a setting of a topic comes from, in Kafka's protocol: it is the topic's own."""
 
 _log = log.get(__name__)
 
@@ -58,7 +62,7 @@ def _durability(replication: int) -> dict[str, str]:
         "message.timestamp.type": "CreateTime",
         # By default a broker refuses records from more than an hour ahead: what a service wrote while its clock was
         # wrong would hold up its outbox for as long, and all other events of the bucket with it.
-        "message.timestamp.after.max.ms": str(2**63 - 1),
+        TIMESTAMP_AHEAD: str(2**63 - 1),
     }
 
 
@@ -120,6 +124,9 @@ async def ensure_topics(
 ) -> None:
     """Creates the topics that are missing and waits for their leaders; safe to run by several at once.
 
+    Of a topic that exists nothing is changed but how far ahead of the broker's clock its records may be dated: that is
+    no taste of its operator's, and a topic made by an earlier release lacks it.
+
     Raises `TopicMismatch` where one exists with another partition count, `Unavailable` after `s_max` seconds.
     """
     try:
@@ -128,6 +135,7 @@ async def ensure_topics(
             try:
                 await _create_missing(admin, topics)
                 await _await_leaders(admin, topics)
+                await _let_in_the_future(admin, topics)
             finally:
                 await admin.close()
     except TimeoutError as error:
@@ -196,6 +204,29 @@ async def _await_leaders(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]
         if not waiting:
             return
         await asyncio.sleep(0.1)
+
+
+async def _let_in_the_future(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]) -> None:
+    for spec in topics:
+        wanted = spec.config.get(TIMESTAMP_AHEAD)
+        if wanted is None:
+            continue
+        (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, spec.name)])
+        ((code, _, _, _, entries),) = described.resources
+        if code:
+            raise for_code(code)(f"the settings of topic {spec.name} could not be read")
+        values = {name: value for name, value, *_ in entries}
+        # Brokers before 3.6 do not know it.
+        if values.get(TIMESTAMP_AHEAD, wanted) == wanted:
+            continue
+        # The request sets all that is the topic's own: what is left out would go back to the broker's default.
+        own = {name: value for name, value, _, source, *_ in entries if source == SET_FOR_THE_TOPIC}
+        resource = ConfigResource(ConfigResourceType.TOPIC, spec.name, own | {TIMESTAMP_AHEAD: wanted})
+        (altered,) = await admin.alter_configs([resource])
+        ((code, *_),) = altered.resources
+        if code:
+            raise for_code(code)(f"the settings of topic {spec.name} could not be changed")
+        _log.info("topic changed", topic=spec.name, setting=TIMESTAMP_AHEAD)
 
 
 def partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
