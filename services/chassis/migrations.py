@@ -8,8 +8,10 @@ A service's `migrations/` holds `0001_initial.py`, `0002_....py`, ... without ga
     def upgrade() -> None:
         migrations.execute('''CREATE TABLE ...; CREATE INDEX ...;''')
 
-There is no way down: a fault is mended by the next migration. Only the `setup` command imports Alembic; a
-serving process calls `require_head`.
+There is no way down: a fault is mended by the next migration. While a release is rolled out, code of the one before it
+runs, and starts, over the newer schema: so a migration only adds or loosens, and what the older code needs goes a
+release later. Locks of several tables belong in several migrations, each a transaction of its own. Only the `setup`
+command imports Alembic; a serving process calls `require_head`.
 """
 
 import asyncio
@@ -35,6 +37,8 @@ LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 600_000
 LOCK_ATTEMPTS_MAX = 5
 REPLICA_WAIT_S_MAX = 900.0
+LOCK_CONFLICTS = (asyncpg.LockNotAvailableError.sqlstate, asyncpg.DeadlockDetectedError.sqlstate)
+_REVISION = re.compile(r"^\d{4}$")
 _FILE = re.compile(r"^(?P<revision>\d{4})_[a-z0-9_]+\.py$")
 
 _log = log.get(__name__)
@@ -45,7 +49,7 @@ class MigrationFault(RuntimeError):
 
 
 class SchemaNotAtHead(RuntimeError):
-    """The database's schema is not the one that this code was written for."""
+    """The database's schema lacks what this code needs."""
 
 
 def folder(service: str) -> Path:
@@ -68,13 +72,12 @@ def revisions(service: str) -> list[str]:
 
 
 async def check_at_head(connection: Connection, service: str) -> None:
-    """Raises `SchemaNotAtHead` unless the database has exactly the newest migration of this code."""
+    """Raises `SchemaNotAtHead` unless the database has the newest migration of this code, or one of newer code."""
     head = revisions(service)[-1]
-    try:
-        current = await connection.fetchval("SELECT version_num FROM alembic_version")
-    except asyncpg.UndefinedTableError:
-        current = None
-    if current != head:
+    current = await _revision_of(connection)
+    if _is_ahead(current, head):
+        _log.warning("the schema is newer than this code", service=service, revision=current, known=head)
+    elif current != head:
         raise SchemaNotAtHead(
             f"the {service} database is at revision {current or 'none'}, this code needs {head}: "
             f"run `python -m services.{service} setup`"
@@ -100,6 +103,8 @@ async def upgrade(
 ) -> str:
     """Brings the schema to the newest revision and returns it; several may call this at once.
 
+    A schema that is ahead of this code is left as it is.
+
     One of them works while the others wait for its session lock (a direct connection, no PgBouncer in
     transaction mode). A table lock that cannot be had within `lock_timeout_ms` is tried again a few times,
     so that a migration never queues the service's traffic behind it for long.
@@ -112,12 +117,15 @@ async def upgrade(
         await guard.execute(
             "SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, crc32(service.encode()) & 0x7FFFFFFF
         )
+        if _is_ahead(await _revision_of(guard), head):
+            await check_at_head(guard, service)
+            return head
         for attempt in range(1, LOCK_ATTEMPTS_MAX + 1):
             try:
                 await _run(dsn, service, lock_timeout_ms, statement_timeout_ms)
                 break
             except Exception as error:
-                if attempt == LOCK_ATTEMPTS_MAX or not _is_lock_timeout(error):
+                if attempt == LOCK_ATTEMPTS_MAX or not _is_lock_conflict(error):
                     raise
                 _log.warning("migration waits for a lock", service=service, attempt=attempt)
                 await asyncio.sleep(attempt)
@@ -138,9 +146,22 @@ def execute(sql: str) -> None:
     bind.connection.dbapi_connection.run_async(lambda connection: connection.execute(sql))  # type: ignore[union-attr]
 
 
-def _is_lock_timeout(error: BaseException | None) -> bool:
+async def _revision_of(connection: Connection) -> str | None:
+    try:
+        revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        return None
+    return revision
+
+
+def _is_ahead(current: str | None, head: str) -> bool:
+    return current is not None and _REVISION.match(current) is not None and current > head
+
+
+def _is_lock_conflict(error: BaseException | None) -> bool:
+    """A lock was not to be had in time, or only by ending a circle of waits."""
     while error is not None:
-        if isinstance(error, asyncpg.LockNotAvailableError) or getattr(error, "sqlstate", None) == "55P03":
+        if getattr(error, "sqlstate", None) in LOCK_CONFLICTS:
             return True
         error = error.__cause__
     return False

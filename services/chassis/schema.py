@@ -88,3 +88,8 @@ CREATE TABLE parked_event (
 );
 CREATE INDEX parked_event_open ON parked_event (grp, topic, aggregate_id, id) WHERE state = 'PARKED';
 """
+
+DISCARDED_SCHEMA = """
+-- What was given up is looked up for each gap that is found, and kept for ever.
+CREATE INDEX parked_event_discarded ON parked_event (grp, topic, aggregate_id) WHERE state = 'DISCARDED';
+"""

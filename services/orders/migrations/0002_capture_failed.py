@@ -10,13 +10,9 @@ STATES = """
 ALTER TABLE payments DROP CONSTRAINT payments_state_known;
 ALTER TABLE payments ADD CONSTRAINT payments_state_known CHECK (state IN (
     'PENDING', 'AUTHORISED', 'CAPTURED', 'DECLINED', 'REFUND_PENDING', 'REFUNDED', 'CAPTURE_FAILED')) NOT VALID;
-
-ALTER TABLE sandbox_payment DROP CONSTRAINT sandbox_payment_state_known;
-ALTER TABLE sandbox_payment ADD CONSTRAINT sandbox_payment_state_known CHECK (state IN (
-    'PENDING', 'AUTHORISED', 'CAPTURED', 'CAPTURE_DECLINED', 'DECLINED', 'REFUNDED')) NOT VALID;
 """
 
 
 def upgrade() -> None:
-    """Lets the new states in."""
+    """Lets the new state in."""
     migrations.execute(STATES)

@@ -10,6 +10,7 @@ import pytest
 
 from services.chassis import migrations, pg
 from tests.integration.chassis.conftest import LEDGER
+from tests.integration.chassis.topics import eventually
 
 pytestmark = pytest.mark.postgres
 
@@ -32,18 +33,74 @@ async def test_two_replicas_migrate_at_once(database_factory: DatabaseFactory) -
 
 
 async def test_serving_is_refused_unless_at_head(database_factory: DatabaseFactory) -> None:
-    """An empty, an older and a newer database are all wrong."""
+    """An empty and an older database are wrong."""
     dsn = database_factory(None)
     connection = await pg.connect(dsn, name="test")
     with pytest.raises(migrations.SchemaNotAtHead, match="is at revision none"):
         await migrations.check_at_head(connection, LEDGER)
     await migrations.upgrade(dsn, LEDGER)
-    for revision in ("0001", "0003"):
-        await connection.execute("UPDATE alembic_version SET version_num = $1", revision)
-        with pytest.raises(migrations.SchemaNotAtHead, match=revision):
-            await migrations.check_at_head(connection, LEDGER)
-    with pytest.raises(migrations.MigrationFault, match="newer than the code"):
+    await connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(migrations.SchemaNotAtHead, match="0001"):
+        await migrations.check_at_head(connection, LEDGER)
+    await connection.execute("UPDATE alembic_version SET version_num = 'elsewhere'")
+    with pytest.raises(migrations.SchemaNotAtHead, match="elsewhere"):
+        await migrations.check_at_head(connection, LEDGER)
+    with pytest.raises(migrations.MigrationFault, match="does not know"):
         await migrations.upgrade(dsn, LEDGER)
+    await connection.close()
+
+
+async def test_code_of_the_release_before_starts_over_a_newer_schema(
+    database_factory: DatabaseFactory,
+) -> None:
+    """In a roll-out a process of the old release may restart: it serves, and its set-up changes nothing."""
+    dsn = database_factory(None)
+    await migrations.upgrade(dsn, LEDGER)
+    connection = await pg.connect(dsn, name="test")
+    await connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    await migrations.check_at_head(connection, LEDGER)
+    await migrations.upgrade(dsn, LEDGER)
+    assert await connection.fetchval("SELECT version_num FROM alembic_version") == "0003"
+    await connection.close()
+
+
+async def test_a_deadlock_with_the_service_is_tried_again(
+    database_factory: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends the migration to let a transaction through that holds what it waits for."""
+    folder = tmp_path / "circle" / "service" / "migrations"
+    folder.mkdir(parents=True)
+    (tmp_path / "circle" / "service" / "__init__.py").write_text("")
+    (folder / "0001_step.py").write_text(
+        "from services.chassis import migrations\n"
+        "revision = '0001'\ndown_revision = None\n"
+        "def upgrade():\n"
+        "    migrations.execute('ALTER TABLE one ADD COLUMN more int')\n"
+        "    migrations.execute('ALTER TABLE two ADD COLUMN more int')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    dsn = database_factory(None)
+    connection = await pg.connect(dsn, name="test")
+    # The migration's own wait is the one that finds the circle, and so the one that is ended.
+    await connection.execute("CREATE TABLE one (); CREATE TABLE two (); SET deadlock_timeout = '1min'")
+    working = connection.transaction()
+    await working.start()
+    await connection.execute("SELECT * FROM two")
+    upgrading = asyncio.create_task(migrations.upgrade(dsn, "circle.service", lock_timeout_ms=60_000))
+    watching = await pg.connect(dsn, name="watch")
+
+    async def waits() -> bool:
+        return bool(
+            await watching.fetchval(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'two'::regclass)"
+            )
+        )
+
+    await eventually(waits)
+    await connection.execute("SELECT * FROM one")
+    await working.commit()
+    assert await upgrading == "0001"
+    await watching.close()
     await connection.close()
 
 

@@ -1,0 +1,12 @@
+"""Finds the events of an aggregate that were given up without reading all that were ever parked."""
+
+from services.chassis import migrations
+from services.chassis.schema import DISCARDED_SCHEMA
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Makes the index."""
+    migrations.execute(DISCARDED_SCHEMA)
