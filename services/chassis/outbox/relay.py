@@ -7,6 +7,8 @@ Sixteen buckets of aggregates are shared out among all relays that live, in this
 
 A crash between acknowledgement and DELETE sends rows again: consumers drop what they have applied.
 
+A relay that cannot reach Kafka leaves its buckets to those that can, and comes back when it reaches it again.
+
 While there is always something to send, rounds begin `linger_s` apart: each is a handful of statements and
 requests whether it carries one event or hundreds, so fewer and larger ones cost less for a little latency.
 """
@@ -21,15 +23,19 @@ from services.chassis import log, metrics, pg
 from services.chassis.crash import crash_point
 from services.chassis.outbox.append import BUCKETS
 from services.chassis.outbox.buckets import BucketShare
+from services.chassis.outbox.right import Right, RightLost
 from services.chassis.outbox.sender import Row, Sender
+from services.chassis.outbox.vacuum import Vacuum
 from services.chassis.queries import load_queries
 
 BUSY_AFTER_ROWS_S = 2.0
 MEASURE_S = 2.0
 MEASURE_ROWS_MAX = 100_000
 RETRY_S_MAX = 5.0
-VACUUM_AFTER_ROWS = 2_000
 PROVE_ALIVE_S = 4.0
+LEAVE_AFTER_ROUNDS = 3
+LEAVE_AFTER_S = 30.0
+"""A relay leaves after so many rounds in a row of which Kafka took nothing, or after one that took so long."""
 SESSION_SETTINGS = {
     # The statements have one right plan, by the primary key, however empty or full the table is: planning them each
     # time costs more than running them, and statistics of an empty table would have it read as a whole.
@@ -168,9 +174,10 @@ class _Shard:
         self._relay = relay
         self._sender = sender
         self._share: BucketShare | None = None
+        self._vacuum = Vacuum()
         self._failures = 0
+        self._rounds_in_vain = 0
         self._busy_until = 0.0
-        self._rows_deleted = 0
 
     @property
     def held(self) -> list[int]:
@@ -182,6 +189,8 @@ class _Shard:
         try:
             while not relay._stopping.is_set():
                 try:
+                    if self._rounds_in_vain >= LEAVE_AFTER_ROUNDS:
+                        await self._reach_kafka()
                     await self._hold_connection()
                 except Exception as error:
                     # The locks went with the connection; another replica may have taken over.
@@ -197,14 +206,15 @@ class _Shard:
         name = f"{relay._name}-{self.number}"
         connection = await pg.connect(relay._dsn, name=name, settings=SESSION_SETTINGS)
         share = self._share = BucketShare(connection, name=name)
+        right = Right(connection)
         loop = asyncio.get_running_loop()
         try:
-            while not relay._stopping.is_set():
+            while not relay._stopping.is_set() and self._rounds_in_vain < LEAVE_AFTER_ROUNDS:
                 was_woken = self.woken.is_set()
                 self.woken.clear()
                 await share.balance()
                 began = loop.time()
-                rows, more = await self._round(connection, share) if share.held else (0, False)
+                rows, more = await self._round(connection, share, right) if share.held else (0, False)
                 if rows and not was_woken:
                     # Other processes fill the buckets that are served here: only polling finds their rows.
                     self._busy_until = loop.time() + BUSY_AFTER_ROWS_S
@@ -227,7 +237,18 @@ class _Shard:
             return relay._poll_busy_s
         return relay._poll_idle_s if share.living > len(relay._shards) else relay._poll_alone_s
 
-    async def _round(self, connection: pg.Connection, share: BucketShare) -> tuple[int, bool]:
+    async def _reach_kafka(self) -> None:
+        """Waits, holding nothing, until Kafka can be reached."""
+        _log.warning("relay leaves its buckets to others", shard=self.number)
+        while not self._relay._stopping.is_set():
+            failure = await self._sender.probe()
+            if failure is None:
+                break
+            _log.info("relay does not reach Kafka", shard=self.number, error=repr(failure))
+            await _wait(self._relay._stopping, self._delay_s())
+        self._rounds_in_vain = 0
+
+    async def _round(self, connection: pg.Connection, share: BucketShare, right: Right) -> tuple[int, bool]:
         """One read, send and delete; how many rows were read, and whether there is more to send at once."""
         relay = self._relay
         rows = await connection.fetch(relay._queries["read_outbox"], share.held, relay._batch_rows_max)
@@ -235,45 +256,46 @@ class _Shard:
             return 0, False
         _BATCH.observe(len(rows))
         crash_point("relay.before_send")
+        began_s = asyncio.get_running_loop().time()
         with _ROUND_S.time():
-            acknowledged, failure = await self._send(connection, rows)
+            acknowledged, failure = await self._send(right, rows)
+            if isinstance(failure, RightLost):
+                raise failure
             crash_point("relay.before_delete")
             if acknowledged:
                 await connection.execute(relay._queries["delete_outbox"], acknowledged)
-                await self._vacuum(connection, len(acknowledged))
+                await self._vacuum.after(connection, len(acknowledged))
             crash_point("relay.after_delete")
         if failure is None:
-            self._failures = 0
+            self._failures = self._rounds_in_vain = 0
             return len(rows), len(rows) == relay._batch_rows_max
         _FAILURES.inc()
         _log.warning("Kafka did not take the outbox", shard=self.number, rows=len(rows), error=repr(failure))
         await self._sender.drop_producer()
+        self._rounds_in_vain = 0 if acknowledged else self._rounds_in_vain + 1
+        if asyncio.get_running_loop().time() - began_s >= LEAVE_AFTER_S:
+            self._rounds_in_vain = LEAVE_AFTER_ROUNDS
         await _wait(relay._stopping, self._delay_s())
         return len(rows), True
 
-    async def _send(
-        self, connection: pg.Connection, rows: Sequence[Row]
-    ) -> tuple[list[int], Exception | None]:
+    async def _send(self, right: Right, rows: Sequence[Row]) -> tuple[list[int], Exception | None]:
         """Sends rows, for as long as the connection, and with it the right to send them, is there."""
-        sending = asyncio.create_task(self._sender.send(rows))
+        sending = asyncio.create_task(self._sender.send(rows, right.confirm))
+        losing = asyncio.create_task(right.lost.wait())
         try:
             while True:
-                done, _ = await asyncio.wait([sending], timeout=PROVE_ALIVE_S)
-                if done:
+                done, _ = await asyncio.wait(
+                    [sending, losing], timeout=PROVE_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if sending in done:
                     return sending.result()
-                await connection.execute("SELECT 1")
+                await right.prove()
         finally:
+            losing.cancel()
             if not sending.done():
                 sending.cancel()
                 await asyncio.wait([sending])
                 await self._sender.drop_producer()
-
-    async def _vacuum(self, connection: pg.Connection, rows_deleted: int) -> None:
-        """Clears dead rows away before they pile up: every read passes over all of them to the oldest live one."""
-        self._rows_deleted += rows_deleted
-        if self._rows_deleted >= VACUUM_AFTER_ROWS:
-            self._rows_deleted = 0
-            await connection.execute(self._relay._queries["vacuum_outbox"])
 
     def _delay_s(self) -> float:
         self._failures += 1

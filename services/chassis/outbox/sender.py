@@ -1,7 +1,7 @@
 """Sends rows of the outbox to Kafka: one batch per partition at a time, each acknowledged before the next."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -19,6 +19,8 @@ _COALESCED = Counter("sampan_outbox_coalesced_total", "Snapshots left out for a 
 
 # One row of read_outbox: id, topic, key, aggregate_id, version, type, payload, traceparent, event_id, event_time.
 Row = Any
+Confirm = Callable[[], Awaitable[None]]
+"""Raises an `OSError` where the rows may no longer be sent."""
 
 
 class Sender:
@@ -44,8 +46,19 @@ class Sender:
         self._name = name
         self._producer: AIOKafkaProducer | None = None
 
-    async def send(self, rows: Sequence[Row]) -> tuple[list[int], Exception | None]:
-        """Sends rows; returns the ids that need not be sent again, and the first failure."""
+    async def probe(self) -> Exception | None:
+        """Reaches Kafka without sending anything; the failure where that is impossible."""
+        try:
+            await self._started_producer()
+        except (KafkaError, OSError) as error:
+            return error
+        return None
+
+    async def send(self, rows: Sequence[Row], confirm: Confirm) -> tuple[list[int], Exception | None]:
+        """Sends rows; returns the ids that need not be sent again, and the first failure.
+
+        `confirm` is awaited before each batch, and nothing is sent once it has raised.
+        """
         try:
             producer = await self._started_producer()
         except (KafkaError, OSError) as error:
@@ -55,7 +68,10 @@ class Sender:
         for row in keep:
             by_topic.setdefault(row[1], []).append(row)
         results = await asyncio.gather(
-            *(self._send_topic(producer, topic, topic_rows) for topic, topic_rows in by_topic.items())
+            *(
+                self._send_topic(producer, topic, topic_rows, confirm)
+                for topic, topic_rows in by_topic.items()
+            )
         )
         failure: Exception | None = None
         acknowledged: list[int] = []
@@ -85,7 +101,7 @@ class Sender:
         return keep, superseded
 
     async def _send_topic(
-        self, producer: AIOKafkaProducer, topic: str, rows: Sequence[Row]
+        self, producer: AIOKafkaProducer, topic: str, rows: Sequence[Row], confirm: Confirm
     ) -> tuple[list[int], Exception | None]:
         try:
             partitions = len(await producer.partitions_for(topic))
@@ -97,7 +113,7 @@ class Sender:
             by_partition.setdefault(crc32(row[2].encode()) % partitions, []).append(row)
         results = await asyncio.gather(
             *(
-                self._send_partition(producer, topic, part, part_rows)
+                self._send_partition(producer, topic, part, part_rows, confirm)
                 for part, part_rows in by_partition.items()
             )
         )
@@ -107,7 +123,12 @@ class Sender:
         return acknowledged, next((error for _, error in results if error is not None), None)
 
     async def _send_partition(
-        self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[Row]
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        rows: Sequence[Row],
+        confirm: Confirm,
     ) -> tuple[list[int], Exception | None]:
         """Sends batch after batch, never past a failure: the order within the partition holds even then."""
         source = self._source
@@ -137,6 +158,7 @@ class Sender:
                         break
                     ids.append(id_)
                 batch.close()
+                await confirm()
                 delivery = await producer.send_batch(batch, topic, partition=partition)
                 crash_point("relay.before_acknowledgement")
                 await self._acknowledged(delivery, topic)
