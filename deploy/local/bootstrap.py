@@ -38,19 +38,21 @@ def lines_of(package: str) -> str:
     return "".join(taken)
 
 
-def package_mirror() -> dict[str, str]:
-    """Return the environment that makes uv use the package mirror that pip is configured for, if there is one."""
+def package_source() -> dict[str, str]:
+    """Return the environment that makes uv use the package mirror and the certificates that pip is configured for."""
     environment = dict(os.environ)
-    if "UV_DEFAULT_INDEX" not in environment:
+    for uv_name, pip_name, setting in (
+        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "global.index-url"),
+        ("SSL_CERT_FILE", "PIP_CERT", "global.cert"),
+    ):
+        if uv_name in environment:
+            continue
         answer = subprocess.run(
-            [PYTHON, "-m", "pip", "config", "get", "global.index-url"],
-            capture_output=True,
-            text=True,
-            check=False,
+            [PYTHON, "-m", "pip", "config", "get", setting], capture_output=True, text=True, check=False
         )
-        mirror = os.environ.get("PIP_INDEX_URL") or answer.stdout.strip()
-        if mirror:
-            environment["UV_DEFAULT_INDEX"] = mirror
+        value = os.environ.get(pip_name) or answer.stdout.strip()
+        if value:
+            environment[uv_name] = value
     return environment
 
 
