@@ -96,7 +96,7 @@ def main() -> int:
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     steps = (
         ([*pip, "--only-binary", ":all:", "-r", installer_lock], None),
-        ([PYTHON, "-m", "uv", "pip", "sync", "--quiet", "--require-hashes", LOCK], package_mirror),
+        ([PYTHON, "-m", "uv", "pip", "sync", "--quiet", "--require-hashes", LOCK], package_source),
     )
     for command, environment in steps:
         done = subprocess.run(
