@@ -39,20 +39,18 @@ def lines_of(package: str) -> str:
 
 
 def package_source() -> dict[str, str]:
-    """Return the environment that makes uv use the package mirror and the certificates that pip is configured for."""
-    environment = dict(os.environ)
-    for uv_name, pip_name, setting in (
-        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "global.index-url"),
-        ("SSL_CERT_FILE", "PIP_CERT", "global.cert"),
-    ):
-        if uv_name in environment:
-            continue
+    """Return the environment that makes uv use the package mirror that pip uses, and trust whom this machine trusts."""
+    environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
+    if "UV_DEFAULT_INDEX" not in environment:
         answer = subprocess.run(
-            [PYTHON, "-m", "pip", "config", "get", setting], capture_output=True, text=True, check=False
+            [PYTHON, "-m", "pip", "config", "get", "global.index-url"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        value = os.environ.get(pip_name) or answer.stdout.strip()
-        if value:
-            environment[uv_name] = value
+        mirror = os.environ.get("PIP_INDEX_URL") or answer.stdout.strip()
+        if mirror:
+            environment["UV_DEFAULT_INDEX"] = mirror
     return environment
 
 
