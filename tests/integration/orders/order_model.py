@@ -225,6 +225,11 @@ class OrderModel:
             if state in TIMER_OF_PAYMENT
         }
 
+    def overtaken(self) -> set[tuple[str, str]]:
+        """What may still be due although the money goes back instead: it is forgotten when its time comes."""
+        back = ("REFUND_PENDING", "REFUNDED")
+        return {("CAPTURE", payment_id) for payment_id, state in self.payments.items() if state in back}
+
 
 def progress(parcels: dict[str, str]) -> str:
     """How far the parcels are that are still to be sent."""
