@@ -73,16 +73,15 @@ async def fate(dsn: str) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.parametrize("service", GROUPS)
-@pytest.mark.parametrize("schema", ["none", "older", "newer"])
-async def test_with_another_schema_the_service_does_not_start(
+@pytest.mark.parametrize("schema", ["none", "older"])
+async def test_without_its_schema_the_service_does_not_start(
     database_factory: DatabaseFactory, service: str, schema: str
 ) -> None:
+    """A newer one is that of the next release, which runs beside this one."""
     dsn = database_factory(None if schema == "none" else service)
     if schema != "none":
         connection = await asyncpg.connect(dsn)
-        await connection.execute(
-            "UPDATE alembic_version SET version_num = $1", "0000" if schema == "older" else "9999"
-        )
+        await connection.execute("UPDATE alembic_version SET version_num = '0000'")
         await connection.close()
     ended = await run(service, dsn)
     assert ended.code == 1

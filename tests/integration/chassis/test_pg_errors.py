@@ -38,11 +38,11 @@ async def provoke(dsn, statement, *arguments):
 
 def main(dsn, name):
     log.configure("demo", "info")
-    for statement, arguments in (
+    for number, (statement, arguments) in enumerate((
         ("INSERT INTO person (name) VALUES ($1)", (name,)),
         ("INSERT INTO person (name, age) SELECT $1::text, $1::text::integer", (name,)),
         ("INSERT INTO person (age) VALUES ($1)", (name,)),
-    ):
+    )):
         try:
             try:
                 asyncio.run(provoke(dsn, statement, *arguments))
@@ -50,7 +50,8 @@ def main(dsn, name):
                 raise ExceptionGroup("several", [LookupError("one"), error]) from error
         except Exception as error:
             _logger.error("broke", exc_info=error)
-            logging.getLogger("library").exception("broke too")
+            # One library that repeats itself is heard once a second.
+            logging.getLogger(f"library-{number}").exception("broke too")
             assert name in str(error.__cause__), "the error itself stays as it was"
 
 main(*sys.argv[1:])
