@@ -11,6 +11,7 @@ back without a round trip.
 
 import asyncio
 import contextlib
+import functools
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,6 +35,9 @@ FAILOVER_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
 UNAVAILABLE_CLASSES = frozenset({"08", "40", "53", "57", "58", "25"})
 # The schema, the role or the database is not what the code expects: a fault of the deployment, never of the data.
 DEPLOYMENT_CLASSES = frozenset({"28", "3D", "3F", "42"})
+ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""For sessions whose statements have one right plan, however empty or full the tables are: planning them each time
+costs more than running them, and statistics of an empty table would have it read as a whole."""
 RETRY_DELAY_S = 0.01
 RETRY_AFTER_S = 1.0
 ROLLBACK_S_MAX = 5.0
@@ -180,8 +184,12 @@ class Database:
         waiters_max: int = 1_000,
         open_s_max: float = 30.0,
         name: str = "sampan",
+        session: Mapping[str, str] | None = None,
     ) -> "Database":
-        """Connects, waiting up to `open_s_max` seconds for a server that is still starting."""
+        """Connects, waiting up to `open_s_max` seconds for a server that is still starting.
+
+        `session` are settings of PostgreSQL's own, on top of those that every session has.
+        """
 
         deadline = asyncio.get_running_loop().time() + open_s_max
         settings = server_settings(
@@ -189,7 +197,7 @@ class Database:
             statement_timeout_ms=statement_timeout_ms,
             lock_timeout_ms=lock_timeout_ms,
             idle_in_transaction_timeout_ms=idle_in_transaction_timeout_ms,
-        )
+        ) | dict(session or {})
         pool: asyncpg.Pool[asyncpg.Record] | None = None
         while pool is None:
             try:
@@ -247,10 +255,33 @@ class Database:
         Raises what `work` raises, after rolling back; `Unavailable` when the database is down, too slow or
         contended beyond `attempts_max` attempts.
         """
+        return await self._repeated(functools.partial(self._transact_once, work), attempts_max)
+
+    async def transact_statement(
+        self, query: str, *arguments: object, attempts_max: int = 5
+    ) -> "list[asyncpg.Record]":
+        """Runs one statement that is a transaction by itself, in one round trip; returns its rows.
+
+        Raises as `transact` does. Once sent it is not torn apart by the caller's cancellation, but its connection
+        is dropped then: what became of it is unknown.
+        """
+
+        async def once() -> "list[asyncpg.Record]":
+            async with self._borrowed() as pooled:
+                with _TRANSACTION_S.time():
+                    try:
+                        return list(await pooled.fetch(query, *arguments))
+                    except asyncio.CancelledError:
+                        pooled.terminate()
+                        raise
+
+        return await self._repeated(once, attempts_max)
+
+    async def _repeated(self, attempt_once: Callable[[], Awaitable[T]], attempts_max: int) -> T:
         attempt = 1
         while True:
             try:
-                return await self._transact_once(work)
+                return await attempt_once()
             except CONFLICTS as error:
                 if attempt >= attempts_max:
                     raise Unavailable(
@@ -264,8 +295,7 @@ class Database:
             attempt += 1
 
     async def _transact_once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        pooled = await self._acquire()
-        try:
+        async with self._borrowed() as pooled:
             with _TRANSACTION_S.time():
                 transaction = pooled.transaction()
                 await transaction.start()
@@ -280,6 +310,13 @@ class Database:
                     raise
                 await _commit(transaction)
                 return result
+
+    @contextlib.asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[Pooled]:
+        """A connection for writing; conflicts pass as they are, for they are repeated."""
+        pooled = await self._acquire()
+        try:
+            yield pooled
         except CONFLICTS:
             raise
         except Exception as error:

@@ -8,7 +8,7 @@ way through the framework would be the larger part of the work, for a placement 
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +30,8 @@ from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
 
 UNMATCHED = "unmatched"
 REQUEST_ID_CHARS_MAX = 128
+REFUSALS_MAX = 256
+"""Different refusals of a route that are kept as bytes."""
 _CALL = "sampan.call"
 _ROUTE = "sampan.route"
 _HOT = frozenset(
@@ -65,10 +67,36 @@ class _Served:
 
     route: Route
     query: Mapping[str, Param]
+    refusals: "dict[tuple[object, ...], _Refusal]" = field(default_factory=dict)
 
     @classmethod
     def of(cls, route: Route) -> "_Served":
         return cls(route, route.declared_query)
+
+    def refusal(self, error: DomainError) -> "_Refusal":
+        """A service's refusal as it is answered; a flood of one and the same is translated once."""
+        key = (
+            type(error),
+            error.reason,
+            error.message,
+            error.domain,
+            error.retry_after_s,
+            *error.metadata.items(),
+        )
+        refusal = self.refusals.get(key)
+        if refusal is None:
+            if len(self.refusals) >= REFUSALS_MAX:
+                self.refusals.clear()
+            route = self.route
+            problem = problem_of(
+                error,
+                has_body=route.body is not None,
+                keep_wrapper=route.keep_wrapper,
+                references=route.references,
+                in_path=route.path_names,
+            )
+            refusal = self.refusals[key] = _Refusal(problem)
+        return refusal
 
 
 class Edge:
@@ -184,14 +212,7 @@ class Edge:
         except DomainError as error:
             if error.code in ("INTERNAL", "UNIMPLEMENTED"):
                 _logger.error("a service failed", route=route.path, reason=error.reason, cause=error.message)
-            problem = problem_of(
-                error,
-                has_body=route.body is not None,
-                keep_wrapper=route.keep_wrapper,
-                references=route.references,
-                in_path=route.path_names,
-            )
-            return problem_reply(problem, call)
+            return served.refusal(error).reply(call.traceparent[3:35])
         except Exception:
             _logger.exception("a request failed", route=route.path)
             return problem_reply(Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning), call)
@@ -287,17 +308,37 @@ def _is_token(value: bytes) -> bool:
     return bool(value) and all(0x21 <= byte <= 0x7E for byte in value)
 
 
+class _Refusal:
+    """A problem as the bytes that are sent, all but the trace id."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, problem: Problem) -> None:
+        self._status = problem.status
+        self._headers = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
+        ]
+        retry_after_s = problem.retry_after_s
+        kind = CATALOGUE.get(problem.reason)
+        if retry_after_s is None and kind is not None and kind.retry:
+            retry_after_s = 1
+        if retry_after_s is not None:
+            self._headers.append((b"retry-after", b"%d" % max(1, round(retry_after_s))))
+        # The trace id is the document's last member.
+        self._body = problem_json(problem, "").removesuffix(b'"}')
+
+    def reply(self, trace_id: str) -> Reply:
+        """The answer to one request."""
+        body = b'%b%b"}' % (self._body, trace_id.encode())
+        return Reply(self._status, body, media_type=_PROBLEM, headers=self._headers)
+
+
+_PROBLEM = PROBLEM_MEDIA_TYPE.encode()
+
+
 def problem_reply(problem: Problem, call: Call) -> Reply:
     """The problem as an answer."""
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()]
-    retry_after_s = problem.retry_after_s
-    kind = CATALOGUE.get(problem.reason)
-    if retry_after_s is None and kind is not None and kind.retry:
-        retry_after_s = 1
-    if retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(retry_after_s))))
-    body = problem_json(problem, call.traceparent[3:35])
-    return Reply(problem.status, body, media_type=PROBLEM_MEDIA_TYPE.encode(), headers=headers)
+    return _Refusal(problem).reply(call.traceparent[3:35])
 
 
 def _litestar(routes: Sequence[Route], edge: Edge) -> Litestar:

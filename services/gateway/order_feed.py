@@ -92,6 +92,11 @@ class OrderFeed:
                 # Not at once: the next follower would have to wait until the reader is in its place again.
                 self._resting = asyncio.get_running_loop().call_later(LINGER_S, self.source.demand, False)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether events arrive now."""
+        return self.source is None or self.source.live.is_set()
+
     async def live(self) -> None:
         """Returns once events arrive; or after a bounded time, since followers also ask from time to time."""
         if self.source is not None and not self.source.live.is_set():

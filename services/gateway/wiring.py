@@ -15,6 +15,7 @@ from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
 from services.gateway.openapi import openapi_document
 from services.gateway.order_feed import OrderFeed
+from services.gateway.order_reader import OrderReader
 from services.gateway.readmodel.availability import AvailabilityModel
 from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Products
@@ -79,6 +80,10 @@ class Gateway:
             lambda request: clients.call(clients.stock.BatchGetAvailability, request),
             ttl_s=settings.sold_out_ttl_s,
         )
+        self.reader = OrderReader(
+            lambda request: clients.call(clients.orders.BatchGetOrders, request),
+            lambda request: clients.call(clients.orders.GetOrder, request),
+        )
         self.feed = OrderFeed(subscriptions_max=settings.streams_max)
         self.snapshots = SnapshotReader(
             topics=(WAREHOUSES_TOPIC, PRODUCTS_TOPIC, AVAILABILITY_TOPIC),
@@ -105,8 +110,16 @@ class Gateway:
             *AvailabilityRoutes(
                 clients, settings, self.availability, self.snapshots.caught_up.is_set
             ).routes(),
-            *Orders(clients, settings, self.collector, self.feed, self.sold_out, self.admission).routes(),
-            *OrderEvents(clients, settings, self.feed).routes(),
+            *Orders(
+                clients,
+                settings,
+                self.collector,
+                self.feed,
+                self.sold_out,
+                self.admission,
+                self.reader,
+            ).routes(),
+            *OrderEvents(clients, settings, self.feed, self.reader).routes(),
             *Imports(clients, settings).routes(),
             *Warehouses(clients, settings).routes(),
             *StockRoutes(clients, settings).routes(),
@@ -124,6 +137,7 @@ class Gateway:
     async def close(self) -> None:
         """Carries the last orders over and closes the channels."""
         await self.collector.close()
+        await self.reader.close()
         await self.sold_out.close()
         await self.clients.close()
 

@@ -9,6 +9,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.consumer import Consumer
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
+from services.chassis.pg import ONE_PLAN, Database
 from services.chassis.rpc.server import make_server
 from services.orders import events, published, rpc, workers
 from services.orders.commands.backlog import SAMPLE_PERIOD_S, Backlog
@@ -59,9 +60,10 @@ async def serve(settings: OrdersSettings) -> None:
             settings.answer_wait_s, settings.answer_wait_s_max, settings.answer_attempts_alarm
         )
         _start_workers(runtime, settings, desk, payments, sandbox, Waiting(desk, placement, patience))
+        placing_db = await _attach_placing_database(runtime, settings)
         placer: rpc.Placer = MicroBatcher(
             "orders.place",
-            functools.partial(place_orders, desk, placement),
+            functools.partial(place_orders, desk, placing_db, placement),
             items_max=settings.place_batch_items_max,
             size_max=settings.place_batch_lines_max,
             delay_ms_max=settings.place_delay_ms_max,
@@ -80,6 +82,19 @@ async def serve(settings: OrdersSettings) -> None:
         service = rpc.OrderService(desk, placer, payments, backlog)
         pb_grpc.add_OrderServiceServicer_to_server(service, server)
         await runtime.serve(server, services=rpc.SERVICES)
+
+
+async def _attach_placing_database(runtime: Runtime, settings: OrdersSettings) -> Database:
+    """Connections of their own for placements: one statement, planned once."""
+    database = await Database.open(
+        settings.dsn,
+        pool_size_max=settings.place_in_flight_max,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        name="orders-placing",
+        session=ONE_PLAN,
+    )
+    runtime.on_close("placing database", database.close)
+    return database
 
 
 def _start_consumers(runtime: Runtime, settings: OrdersSettings, desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from google.protobuf.message import Message
 from sampan.orders.v1 import order_service_pb2 as pb
@@ -84,6 +85,40 @@ class OrderService(pb_grpc.OrderServiceServicer):
     async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.Order:
         """Returns one order."""
         return await self._order(request.tenant_id, request.order_id)
+
+    async def BatchGetOrders(
+        self, request: pb.BatchGetOrdersRequest, context: Any
+    ) -> pb.BatchGetOrdersResponse:
+        """Returns several orders, by one reading of the database."""
+        if not request.requests:
+            raise FieldRequired("requests")
+        if len(request.requests) > BATCH_MAX:
+            raise TooManyItems("requests", BATCH_MAX)
+        keys: list[tuple[str, UUID] | DomainError] = []
+        for item in request.requests:
+            try:
+                check_tenant(item.tenant_id)
+                keys.append((item.tenant_id, wire.uuid_of(item.order_id)))
+            except DomainError as error:
+                keys.append(error)
+        async with self._desk.db.connection() as connection:
+            views = await reading.load_orders(
+                connection, {key for key in keys if not isinstance(key, DomainError)}
+            )
+        reply = pb.BatchGetOrdersResponse()
+        room = REPLY_BYTES_MAX
+        for key in keys:
+            result = reply.results.add()
+            if isinstance(key, DomainError):
+                result.error.CopyFrom(status_of(key))
+            elif (view := views.get(key)) is None:
+                result.error.CopyFrom(status_of(OrderNotFound()))
+            else:
+                message = wire.order_message(view)
+                room -= message.ByteSize()
+                if room >= 0:
+                    result.order.CopyFrom(message)
+        return reply
 
     async def ListOrders(self, request: pb.ListOrdersRequest, context: Any) -> pb.ListOrdersResponse:
         """Returns a page of orders."""

@@ -26,16 +26,22 @@ async def append(connection: Connection, messages: Sequence[OutboxMessage]) -> N
     Call it inside the transaction that holds the row locks of all their aggregates: only then is the order
     of ids the order of commits. Raises `MessageTooLarge` before anything is written.
     """
-    if not messages:
-        return
+    if messages:
+        await connection.execute(load_queries("services.chassis")["append_outbox"], *columns(messages))
+
+
+def columns(messages: Sequence[OutboxMessage]) -> list[list[object]]:
+    """The events as the columns of `append_outbox`, for a statement that appends them together with its own rows.
+
+    Raises `MessageTooLarge`.
+    """
     for message in messages:
         if len(message.payload) > PAYLOAD_BYTES_MAX or len(message.aggregate_id) > AGGREGATE_ID_BYTES_MAX:
             raise MessageTooLarge(
                 f"{message.type} of {message.aggregate_id[:100]} has {len(message.payload)} bytes, "
                 f"{PAYLOAD_BYTES_MAX} are allowed"
             )
-    await connection.execute(
-        load_queries("services.chassis")["append_outbox"],
+    return [
         [bucket_of(message.aggregate_id) for message in messages],
         [message.topic for message in messages],
         [message.key for message in messages],
@@ -46,4 +52,4 @@ async def append(connection: Connection, messages: Sequence[OutboxMessage]) -> N
         [message.traceparent for message in messages],
         [message.event_id for message in messages],
         [message.time for message in messages],
-    )
+    ]

@@ -37,10 +37,8 @@ LEAVE_AFTER_ROUNDS = 3
 LEAVE_AFTER_S = 30.0
 """A relay leaves after so many rounds in a row of which Kafka took nothing, or after one that took so long."""
 SESSION_SETTINGS = {
-    # The statements have one right plan, by the primary key, however empty or full the table is: planning them each
-    # time costs more than running them, and statistics of an empty table would have it read as a whole.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
+    # By the primary key.
+    **pg.ONE_PLAN,
     # A relay that is frozen, or whose host is gone without a goodbye, must not keep its buckets.
     "idle_session_timeout": "15s",
 }

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncGenerator
 
-from sampan.orders.v1 import order_service_pb2 as pb
-
 from services.chassis.errors import DomainError
 from services.gateway.call import Call, Stream
 from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
+from services.gateway.order_reader import OrderReader
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
@@ -21,9 +20,12 @@ RETRY_MS = 2_000
 class OrderEvents(Resource):
     """Streams; bounded in number by the feed."""
 
-    def __init__(self, clients: Clients, settings: GatewaySettings, feed: OrderFeed) -> None:
+    def __init__(
+        self, clients: Clients, settings: GatewaySettings, feed: OrderFeed, reader: OrderReader
+    ) -> None:
         super().__init__(clients, settings)
         self._feed = feed
+        self._reader = reader
 
     async def follow(self, call: Call) -> Stream:
         """GET /v1/orders/{order_id}/events"""
@@ -36,7 +38,7 @@ class OrderEvents(Resource):
     async def _pieces(self, call: Call, order_id: str) -> AsyncGenerator[bytes, None]:
         with self._feed.follow(order_id) as subscription:
             await self._feed.live()
-            order = await self._order(call, order_id)
+            order = await self._reader.read(call.tenant_id, order_id)
             seen = order.version
             yield b"retry: %d\n\n" % RETRY_MS + _event(order_id, order.version, order.state)
             if order.state in FINAL_STATES:
@@ -58,15 +60,11 @@ class OrderEvents(Resource):
         if news is not None:
             return news
         try:
-            order = await self._order(call, order_id)
+            order = await self._reader.read(call.tenant_id, order_id)
         except DomainError:
             # The service may be away for a while; the stream outlives that.
             return 0, 0
         return order.version, order.state
-
-    async def _order(self, call: Call, order_id: str) -> pb.Order:
-        request = pb.GetOrderRequest(tenant_id=call.tenant_id, order_id=order_id)
-        return await self.clients.call(self.clients.orders.GetOrder, request)
 
     def routes(self) -> tuple[Route, ...]:
         """The table."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from services.chassis import log, outbox, pg, trace
+from services.chassis import log, pg, trace
 from services.chassis.crash import crash_point
 from services.chassis.envelope import OutboxMessage
 from services.chassis.errors import DomainError, Internal
 from services.chassis.ids import uuid7
-from services.chassis.pg import Connection, Database
+from services.chassis.pg import Database
 from services.chassis.pg_errors import describe
 from services.orders import measures, published, wire
 from services.orders.commands.desk import Desk
@@ -55,15 +55,17 @@ class _Decided(NamedTuple):
 
 
 async def place_orders(
-    desk: Desk, policy: PlacementPolicy, placements: Sequence[Placement]
+    desk: Desk, placing_db: Database, policy: PlacementPolicy, placements: Sequence[Placement]
 ) -> list[Answer | DomainError]:
     """Places checked orders, each by itself; refusals by the catalog are answers and stored like orders.
+
+    `placing_db` is a pool whose sessions keep their plans (`pg.ONE_PLAN`).
 
     Of several with one request id the first is placed and the others get its answer. Raises `Unavailable`
     when the database is, for all of them: nothing or everything may then be stored.
     """
     try:
-        return await _place(desk, policy, placements)
+        return await _place(desk, placing_db, policy, placements)
     except DomainError:
         raise
     except Exception as error:
@@ -75,8 +77,8 @@ async def place_orders(
             return [Internal("INTERNAL", "the order cannot be stored")]
     half = len(placements) // 2
     return [
-        *await place_orders(desk, policy, placements[:half]),
-        *await place_orders(desk, policy, placements[half:]),
+        *await place_orders(desk, placing_db, policy, placements[:half]),
+        *await place_orders(desk, placing_db, policy, placements[half:]),
     ]
 
 
@@ -88,29 +90,31 @@ async def quote_order(db: Database, cart: Cart) -> PricedCart:
 
 
 async def _place(
-    desk: Desk, policy: PlacementPolicy, placements: Sequence[Placement]
+    desk: Desk, placing_db: Database, policy: PlacementPolicy, placements: Sequence[Placement]
 ) -> list[Answer | DomainError]:
     firsts: dict[tuple[str, str], Placement] = {}
     for placement in placements:
         firsts.setdefault(placement.key, placement)
     ordered = sorted(firsts.values(), key=lambda placement: placement.key)
 
-    async def work(connection: Connection) -> tuple[list[_Decided], dict[tuple[str, str], store.StoredKey]]:
+    async with desk.db.connection() as connection:
         now, offers = await offer_store.load_offers(connection, _keys_of([p.cart for p in ordered]))
-        decided = [_decide(placement, offers, now, policy) for placement in ordered]
-        taken = await store.take_keys(connection, [_key_of(one) for one in decided])
-        new = [one for place, one in enumerate(decided) if place in taken]
-        orders = [one.order for one in new if one.order is not None]
-        if orders:
-            await store.insert_orders(connection, orders)
-            await outbox.append(connection, [one.event for one in new if one.event is not None])
-        old = [one.placement.key for place, one in enumerate(decided) if place not in taken]
-        known = dict(await store.load_keys(connection, ROUTE, old)) if old else {}
-        crash_point("orders.place.before_commit")
-        return new, known
-
-    new, known = await desk.db.transact(work)
+    decided = [_decide(placement, offers, now, policy) for placement in ordered]
+    crash_point("orders.place.before_commit")
+    taken = await store.place(
+        placing_db,
+        [_key_of(one) for one in decided],
+        [one.order for one in decided if one.order is not None],
+        [one.event for one in decided if one.event is not None],
+        now,
+    )
     crash_point("orders.place.after_commit")
+    new = [one for place, one in enumerate(decided) if place in taken]
+    known = {}
+    if len(new) < len(decided):
+        old = [one.placement.key for place, one in enumerate(decided) if place not in taken]
+        async with desk.db.connection() as connection:
+            known = dict(await store.load_keys(connection, ROUTE, old))
     desk.wake()
     return _answers(placements, new, known)
 

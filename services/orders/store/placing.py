@@ -1,11 +1,15 @@
 """Writes placed orders and request keys, many at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.chassis.pg import Connection
+from services.chassis import outbox
+from services.chassis.outbox import OutboxMessage
+from services.chassis.pg import Connection, Database
 from services.orders.domain.order import OrderView
+from services.orders.domain.pricing import PricedLine
 from services.orders.store.rows import address_json, queries
 
 
@@ -65,13 +69,33 @@ async def delete_keys(connection: Connection, *, older_than_s: float, limit: int
     return int(status.split()[-1])
 
 
-async def insert_orders(connection: Connection, placed: Sequence[NewOrder]) -> None:
-    """Adds orders with their lines and the first line of their history."""
+async def place(
+    db: Database,
+    keys: Sequence[Key],
+    placed: Sequence[NewOrder],
+    events: Sequence[OutboxMessage],
+    time: datetime,
+) -> set[int]:
+    """Stores the request ids that are new, and the orders and events of those, in one transaction.
+
+    `keys` must be sorted and distinct; `placed` and `events` are those of the keys that have an order. Returns the
+    places in `keys` of the new ones; a request id that another transaction is storing is waited for.
+    """
+    rows = await db.transact_statement(
+        queries()["place_orders"],
+        *[list(column) for column in zip(*keys, strict=True)],
+        time,
+        *_order_columns(placed),
+        *_line_columns(placed),
+        *outbox.columns(events),
+    )
+    return {row["position"] - 1 for row in rows}
+
+
+def _order_columns(placed: Sequence[NewOrder]) -> list[list[object]]:
     orders = [new.view.order for new in placed]
-    order_ids = [order.order_id for order in orders]
-    await connection.execute(
-        queries()["insert_orders"],
-        order_ids,
+    return [
+        [order.order_id for order in orders],
         [order.tenant_id for order in orders],
         [order.merchant_id for order in orders],
         [new.view.buyer_ref for new in placed],
@@ -84,8 +108,11 @@ async def insert_orders(connection: Connection, placed: Sequence[NewOrder]) -> N
         [order.payment_expire_time for order in orders],
         [new.language_code for new in placed],
         [order.traceparent for order in orders],
-    )
+    ]
+
+
+def _line_columns(placed: Sequence[NewOrder]) -> list[list[object]]:
     lines = [(place, *line) for place, new in enumerate(placed, start=1) for line in new.view.lines]
-    await connection.execute(
-        queries()["insert_lines"], order_ids, *[list(column) for column in zip(*lines, strict=True)]
-    )
+    if not lines:
+        return [[] for _ in range(1 + len(PricedLine._fields))]
+    return [list(column) for column in zip(*lines, strict=True)]

@@ -90,33 +90,55 @@ WITH old AS (
 DELETE FROM request_key AS r USING old
 WHERE r.tenant_id = old.tenant_id AND r.route = old.route AND r.request_id = old.request_id;
 
--- name: insert_orders
--- Adds placed orders with their first line of history.
-WITH placed AS (
+-- name: place_orders
+-- Stores placements, each with all that belongs to it: the request ids that are new ($1 to $6) and, for those of them
+-- that became orders and were no refusals, order ($8 to $20), first line of history, lines ($21 to $32; a line names its
+-- order by its place in $8, from 1) and event ($33 to $42). $7 is the time of all. Returns the positions of the request
+-- ids that were new; one that another transaction is about to take is waited for. One statement, so that the whole
+-- batch is one round trip.
+WITH asked AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::uuid[])
+        WITH ORDINALITY AS k (tenant_id, route, request_id, digest, response, order_id, position)
+), taken AS (
+    INSERT INTO request_key (tenant_id, route, request_id, digest, response, order_id)
+    SELECT tenant_id, route, request_id, digest, response, order_id FROM asked ORDER BY position
+    ON CONFLICT (tenant_id, route, request_id) DO NOTHING
+    RETURNING tenant_id, route, request_id, order_id
+), placed AS (
     INSERT INTO orders (order_id, tenant_id, merchant_id, buyer_ref, state, version, currency_code, total_minor,
                         line_count, ship_to, region_code, payment_terms, payment_expire_time, language_code,
                         traceparent, create_time, update_time)
     SELECT k.order_id, k.tenant_id, k.merchant_id, k.buyer_ref, 'PENDING', 1, k.currency_code, k.total_minor,
            k.line_count, k.ship_to::jsonb, k.region_code, k.payment_terms, k.payment_expire_time, k.language_code,
-           k.traceparent, now(), now()
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::integer[],
-                $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[])
+           k.traceparent, $7, $7
+    FROM unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::integer[],
+                $15::text[], $16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::text[])
          AS k (order_id, tenant_id, merchant_id, buyer_ref, currency_code, total_minor, line_count, ship_to,
                region_code, payment_terms, payment_expire_time, language_code, traceparent)
+    JOIN taken USING (order_id)
+), told AS (
+    INSERT INTO order_transitions (order_id, version, from_state, to_state, cause, detail, time)
+    SELECT order_id, 1, NULL, 'PENDING', 'PlaceOrder', '', $7::timestamptz FROM taken WHERE order_id IS NOT NULL
+), lined AS (
+    INSERT INTO order_lines (order_id, line_number, sku, product_id, title, quantity, unit_price_minor,
+                             amount_minor, hs_code, origin_region_code, weight_grams, hazardous)
+    SELECT taken.order_id, k.line_number, k.sku, k.product_id, k.title, k.quantity, k.unit_price_minor,
+           k.amount_minor, k.hs_code, k.origin_region_code, k.weight_grams, k.hazardous
+    FROM unnest($21::integer[], $22::integer[], $23::text[], $24::text[], $25::text[], $26::integer[], $27::bigint[],
+                $28::bigint[], $29::text[], $30::text[], $31::integer[], $32::boolean[])
+         AS k (order_place, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor, hs_code,
+               origin_region_code, weight_grams, hazardous)
+    JOIN taken ON taken.order_id = ($8::uuid[])[k.order_place]
+), sent AS (
+    INSERT INTO outbox (bucket, topic, key, aggregate_id, version, type, payload, traceparent, event_id, event_time)
+    SELECT k.bucket, k.topic, k.key, k.aggregate_id, k.version, k.type, k.payload, k.traceparent, k.event_id,
+           k.event_time
+    FROM unnest($33::smallint[], $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[], $39::bytea[],
+                $40::text[], $41::uuid[], $42::timestamptz[])
+         AS k (bucket, topic, key, aggregate_id, version, type, payload, traceparent, event_id, event_time)
+    JOIN taken ON taken.order_id = k.aggregate_id::uuid
 )
-INSERT INTO order_transitions (order_id, version, from_state, to_state, cause, detail)
-SELECT order_id, 1, NULL, 'PENDING', 'PlaceOrder', '' FROM unnest($1::uuid[]) AS order_id;
-
--- name: insert_lines
--- Adds the lines of placed orders; a line names its order by its place in $1, from 1.
-INSERT INTO order_lines (order_id, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor,
-                         hs_code, origin_region_code, weight_grams, hazardous)
-SELECT ($1::uuid[])[k.order_place], k.line_number, k.sku, k.product_id, k.title, k.quantity, k.unit_price_minor,
-       k.amount_minor, k.hs_code, k.origin_region_code, k.weight_grams, k.hazardous
-FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::bigint[],
-            $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::boolean[])
-     AS k (order_place, line_number, sku, product_id, title, quantity, unit_price_minor, amount_minor, hs_code,
-           origin_region_code, weight_grams, hazardous);
+SELECT asked.position FROM taken JOIN asked USING (tenant_id, route, request_id);
 
 -- name: lock_orders
 -- The changing part of the orders, locked in the order of their ids; any tenant's.
@@ -253,6 +275,14 @@ SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_co
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
        o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
 FROM orders AS o WHERE o.tenant_id = $1 AND o.order_id = $2;
+
+-- name: select_some
+-- Some orders of any tenants, complete but for their lines and parcels; $1 and $2 are tenants and ids.
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
+FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
+JOIN orders AS o ON o.order_id = k.order_id AND o.tenant_id = k.tenant_id;
 
 -- name: select_page
 -- A page of a tenant's orders, newest first: created from $2 and before $3, older than the row ($4, $5).

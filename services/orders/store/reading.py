@@ -1,6 +1,6 @@
 """Orders as readers see them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -50,6 +50,18 @@ async def load_order(connection: Connection, tenant_id: str, order_id: UUID) -> 
     view = view_of(row)
     await _complete(connection, [view])
     return view
+
+
+async def load_orders(
+    connection: Connection, keys: Collection[tuple[str, UUID]]
+) -> dict[tuple[str, UUID], OrderView]:
+    """The orders of (tenant_id, order_id), with their lines and parcels; those that do not exist are left out."""
+    rows = await connection.fetch(
+        queries()["select_some"], [tenant_id for tenant_id, _ in keys], [order_id for _, order_id in keys]
+    )
+    views = [view_of(row) for row in rows]
+    await _complete(connection, views)
+    return {(view.order.tenant_id, view.order.order_id): view for view in views}
 
 
 async def load_page(

@@ -232,6 +232,20 @@ class Orders(Backend, order_service_pb2_grpc.OrderServiceServicer):
             raise NotFound("ORDER_NOT_FOUND", "no such order")
         return order
 
+    async def BatchGetOrders(
+        self, request: order_pb.BatchGetOrdersRequest, context: Any
+    ) -> order_pb.BatchGetOrdersResponse:
+        await self.note(request)
+        reply = order_pb.BatchGetOrdersResponse()
+        for asked in request.requests:
+            order = self.orders.get((asked.tenant_id, asked.order_id))
+            result = reply.results.add()
+            if order is None:
+                result.error.CopyFrom(status_of(NotFound("ORDER_NOT_FOUND", "no such order")))
+            else:
+                result.order.CopyFrom(order)
+        return reply
+
     async def ListOrders(
         self, request: order_pb.ListOrdersRequest, context: Any
     ) -> order_pb.ListOrdersResponse:

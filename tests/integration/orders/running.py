@@ -27,7 +27,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.consumer import Event
 from services.chassis.errors import DomainError
 from services.chassis.ids import uuid7
-from services.chassis.pg import Database
+from services.chassis.pg import ONE_PLAN, Database
 from services.chassis.rpc.channel import make_channel
 from services.chassis.rpc.server import make_server
 from services.chassis.rpc.status import error_of
@@ -212,6 +212,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A server without relay, consumers and workers, with some offers."""
     db = await Database.open(dsn, name="test-orders", acquire_s_max=5)
+    placing_db = await Database.open(dsn, name="test-orders-placing", acquire_s_max=5, session=ONE_PLAN)
     desk = Desk(db, lambda: None)
     sandbox = SandboxProvider(db)
     external = ExternalMoney()
@@ -220,7 +221,7 @@ async def running(
     )
     placer: rpc.Placer = MicroBatcher(
         "test.orders.place",
-        functools.partial(place_orders, desk, PlacementPolicy(1_800, 900, 86_400)),
+        functools.partial(place_orders, desk, placing_db, PlacementPolicy(1_800, 900, 86_400)),
         items_max=128,
         size_max=4_000_000,
         delay_ms_max=1,
@@ -241,6 +242,7 @@ async def running(
     finally:
         await server.stop(1)
         await placer.close()
+        await placing_db.close()
         await db.close()
 
 
