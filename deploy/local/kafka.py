@@ -32,6 +32,8 @@ JVM_OPTIONS = (
     "-Xms256m",
     # The serial collector is the lightest one for a small heap on few cores.
     "-XX:+UseSerialGC",
+    # The optimising compiler takes a core for the first minutes, which a local broker seldom outlives: decision 31.
+    "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-Xshare:auto",
     "-Xlog:disable",
@@ -296,7 +298,6 @@ class Kafka:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self.distribution.command(
             *("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._configuration_file),
-            options=("-XX:TieredStopAtLevel=1",),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis.pg import Connection
+from services.chassis.rpc.status import error_of
 from services.orders import rpc
 from services.orders.domain.states import FINAL, OrderState
 from services.orders.store import reading
@@ -191,3 +192,36 @@ async def test_nothing_of_another_tenant(dsn: str) -> None:
             code = "INVALID_ARGUMENT" if reason == "FIELD_REQUIRED" else "NOT_FOUND"
             with refused(code, reason):
                 await orders.get(pb.Order(order_id=order_id))
+
+
+async def test_a_batch_of_readings_answers_each_by_itself(dsn: str) -> None:
+    async with running(dsn) as orders:
+        wig = await orders.placed()
+        asked = [
+            pb.GetOrderRequest(tenant_id=TENANT, order_id=wig.order_id),
+            pb.GetOrderRequest(tenant_id="another", order_id=wig.order_id),
+            pb.GetOrderRequest(tenant_id=TENANT, order_id="no uuid"),
+            pb.GetOrderRequest(tenant_id=TENANT),
+            pb.GetOrderRequest(tenant_id=TENANT, order_id=wig.order_id),
+        ]
+        reply = await orders.stub.BatchGetOrders(pb.BatchGetOrdersRequest(requests=asked))
+        answers = [
+            result.order if result.HasField("order") else error_of(result.error).reason
+            for result in reply.results
+        ]
+        assert answers == [wig, "ORDER_NOT_FOUND", "ORDER_NOT_FOUND", "FIELD_REQUIRED", wig]
+
+
+async def test_what_would_make_a_batch_of_readings_too_large_is_left_out(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(dsn) as orders:
+        wig = await orders.placed()
+        monkeypatch.setattr(rpc, "REPLY_BYTES_MAX", 2 * wig.ByteSize())
+        asked = [pb.GetOrderRequest(tenant_id=TENANT, order_id=wig.order_id) for _ in range(4)]
+        reply = await orders.stub.BatchGetOrders(pb.BatchGetOrdersRequest(requests=asked))
+        assert [result.WhichOneof("result") for result in reply.results] == ["order", "order", None, None]
+        with refused("TOO_MANY_ITEMS"):
+            await orders.stub.BatchGetOrders(pb.BatchGetOrdersRequest(requests=asked * 65))
+        with refused("FIELD_REQUIRED"):
+            await orders.stub.BatchGetOrders(pb.BatchGetOrdersRequest())
