@@ -157,10 +157,11 @@ async def forget_notifications(desk: Desk, *, limit: int) -> int:
 
 
 async def sample(desk: Desk) -> int:
-    """Measures how long orders wait and how many timers are overdue."""
+    """Measures how many orders wait and how long, and how many timers are overdue."""
     async with desk.db.connection() as connection:
         measures.sample(
             await reading.oldest_waiting(connection),
+            await reading.count_open(connection, measures.OPEN_COUNTED_MAX),
             await payment_store.overdue_timers(connection, OVERDUE_AFTER_S),
         )
     return 0
