@@ -75,7 +75,8 @@ class Receiver:
         with self._news:
             came = self._news.wait_for(lambda: find() is not None, timeout_s)
             found = find()
-        assert came and found is not None, f"{name} {labels} firing={firing} was not told, only {self.told}"
+        assert came, f"{name} {labels} firing={firing} was not told, only {self.told}"
+        assert found is not None
         return found
 
     def _take(self, receiver: str, body: dict[str, Any]) -> None:

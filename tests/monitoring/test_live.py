@@ -64,7 +64,7 @@ def test_a_stopped_consumer_wakes_somebody_and_its_return_is_told(
     assert shop.place(order_body((sku, 1)))["state"] == "awaiting_payment"
     calm(shop, prometheus)
     before = len(receiver.told)
-    expected = (
+    expected: tuple[tuple[str, dict[str, str]], ...] = (
         ("ServiceDown", {"job": "warehouse"}),
         ("ConsumerMissing", {"group": "warehouse.orders"}),
         ("OrdersUndecided", {}),

@@ -131,7 +131,7 @@ def test_dashboards_and_alerts_use_recorded_names_that_exist() -> None:
         for rule in group["rules"]
     }
     rules = "".join(path.read_text("utf-8") for path in (PROMETHEUS / "rules").glob("alerts-*.yml"))
-    for text in (rules, *boards().values()):
+    for text in (rules, "".join(boards().values())):
         used = set(re.findall(r"\b(?:[a-z]+:sampan_[a-z0-9_]+|sampan):[a-z0-9_]+(?::[a-z0-9_]+)?", text))
         assert used
         assert used <= recorded

@@ -247,7 +247,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS orders FROM (
         SELECT FROM orders AS o
         WHERE o.state = asked.state AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED') LIMIT $2
-    ) AS some
+    ) AS first_ones
 ) AS found;
 
 -- name: select_undecided_age
