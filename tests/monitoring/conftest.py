@@ -1,6 +1,6 @@
 """A stack of its own under a real Prometheus and a real Alertmanager that tell a webhook of the test.
 
-The rules are those of deploy/prometheus/rules, read from a copy in which the order path's alerts wait 5 seconds instead
+The rules are those of deploy/prometheus/rules, read from a copy in which the order path's alerts wait 10 seconds instead
 of minutes (`for:`); thresholds, expressions and windows stay as they are. Scrapes and evaluations are a second apart,
 and Alertmanager groups for a second.
 """
@@ -26,7 +26,8 @@ from tests import servers
 from tests.e2e.conftest import KEYS, Shop, open_shop
 from tests.monitoring.receiver import Receiver
 
-FOR_S = 5
+# Longer than Prometheus takes to find its first targets.
+FOR_S = 10
 HURRIED = ("alerts-orders.yml", "alerts-saturation.yml")
 
 

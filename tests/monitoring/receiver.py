@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 Labels = dict[str, str]
+ANY: Mapping[str, str] = MappingProxyType({})
 
 
 class Told(NamedTuple):
@@ -19,7 +22,7 @@ class Told(NamedTuple):
     labels: Labels
     annotations: Labels
 
-    def is_of(self, name: str, **labels: str) -> bool:
+    def is_of(self, name: str, labels: Mapping[str, str] = ANY) -> bool:
         """Whether it is of that alert and has these labels."""
         return self.labels["alertname"] == name and labels.items() <= self.labels.items()
 
@@ -62,13 +65,19 @@ class Receiver:
         self._server.server_close()
 
     def await_told(
-        self, name: str, *, firing: bool = True, after: int = 0, timeout_s: float, **labels: str
+        self,
+        name: str,
+        labels: Mapping[str, str] = ANY,
+        *,
+        firing: bool = True,
+        after: int = 0,
+        timeout_s: float,
     ) -> Told:
         """The first notification of that alert after so many others; fails when it does not come."""
 
         def find() -> Told | None:
             return next(
-                (told for told in self.told[after:] if told.firing is firing and told.is_of(name, **labels)),
+                (told for told in self.told[after:] if told.firing is firing and told.is_of(name, labels)),
                 None,
             )
 
