@@ -1,8 +1,8 @@
 """A stack of its own under a real Prometheus and a real Alertmanager that tell a webhook of the test.
 
 The rules are those of deploy/prometheus/rules, read from a copy in which the alerts of the order path wait 10
-seconds instead of minutes (`for:`); thresholds, expressions and windows stay as they are. Scrapes and evaluations are a second apart,
-and Alertmanager groups for a second.
+seconds instead of minutes (`for:`); thresholds, expressions and windows stay as they are. Scrapes and evaluations are
+a second apart, and Alertmanager groups for a second.
 """
 
 from __future__ import annotations
