@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploy.local.processes import BackgroundProcess
 from deploy.local.services import http_status
 from deploy.local.settings import (
@@ -36,6 +34,22 @@ READY_TIMEOUT_S = 30.0
 Document = dict[str, Any]
 
 
+def read_yaml(path: Path) -> Document:
+    """Return the content of a YAML file."""
+    # Not above: `make down` must work in a .venv that is older than this package's need of it.
+    import yaml
+
+    document: Document = yaml.safe_load(path.read_text("utf-8"))
+    return document
+
+
+def write_yaml(path: Path, document: Document) -> None:
+    """Write a YAML file."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
 def program(name: str) -> str | None:
     """Return the path of an installed program, None where there is none."""
     return next((path for word in PROGRAMS[name] if (path := shutil.which(word))), None)
@@ -43,7 +57,7 @@ def program(name: str) -> str | None:
 
 def prometheus_config(settings: StackSettings, ports: Mapping[str, int], *, rules: Path) -> Document:
     """Return prometheus-local.yml with the ports of a stack and the rules of a folder."""
-    config: Document = yaml.safe_load((PROMETHEUS_FILES / "prometheus-local.yml").read_text("utf-8"))
+    config = read_yaml(PROMETHEUS_FILES / "prometheus-local.yml")
     targets = {name: settings.ports[f"{name.upper()}_ADMIN_PORT"] for name in SERVICES}
     targets["prometheus"] = ports["PROMETHEUS_PORT"]
     for job in config["scrape_configs"]:
@@ -86,7 +100,7 @@ class Monitoring:
         folder = self.settings.data / "monitoring"
         folder.mkdir(parents=True, exist_ok=True)
         for name, config in (("prometheus", prometheus), ("alertmanager", alertmanager)):
-            (folder / f"{name}.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+            write_yaml(folder / f"{name}.yml", config)
         self.alertmanager.start(
             [
                 program("alertmanager") or "",
@@ -136,7 +150,7 @@ def main() -> int:
         rules = PROMETHEUS_FILES / "rules"
         monitoring.start(
             prometheus_config(settings, ports, rules=rules),
-            yaml.safe_load(ALERTMANAGER_FILE.read_text("utf-8")),
+            read_yaml(ALERTMANAGER_FILE),
         )
     except StackError as fault:
         print(f"sampan: {fault}", file=sys.stderr)

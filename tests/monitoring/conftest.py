@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from deploy.local import monitoring
 from deploy.local.monitoring import Monitoring
@@ -89,7 +88,7 @@ def prometheus(watched_stack: Stack, receiver: Receiver) -> Iterator[Prometheus]
     config["scrape_configs"].append(
         {"job_name": "audit", "static_configs": [{"targets": [f"127.0.0.1:{receiver.port}"]}]}
     )
-    alertmanager = yaml.safe_load(monitoring.ALERTMANAGER_FILE.read_text("utf-8"))
+    alertmanager = monitoring.read_yaml(monitoring.ALERTMANAGER_FILE)
     alertmanager["route"] |= {"group_wait": "1s", "group_interval": "1s"}
     for one in alertmanager["receivers"]:
         [webhook] = one["webhook_configs"]
