@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,6 +136,21 @@ def test_dashboards_and_alerts_use_recorded_names_that_exist() -> None:
         used = set(re.findall(r"\b(?:[a-z]+:sampan_[a-z0-9_]+|sampan):[a-z0-9_]+(?::[a-z0-9_]+)?", text))
         assert used
         assert used <= recorded
+
+
+@pytest.mark.parametrize("uid", boards())
+def test_panels_and_their_queries_have_ids_of_their_own(uid: str) -> None:
+    board = json.loads(boards()[uid])
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(ids) == len(set(ids)) > 0
+    assert board["uid"] == uid
+    for panel in board["panels"]:
+        assert panel["title"]
+        if panel["type"] == "row":
+            continue
+        letters = [target["refId"] for target in panel["targets"]]
+        assert letters == list("ABCDEFGH")[: len(letters)] != []
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
 
 
 def test_both_configurations_scrape_the_same_and_differ_only_in_where() -> None:
