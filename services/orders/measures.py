@@ -168,10 +168,15 @@ def note_waiting(state: OrderState, stuck: int, unanswered: int) -> None:
     UNANSWERED[state].set(unanswered)
 
 
-def sample(oldest_s: dict[str, float], open_orders: dict[str, int], overdue: dict[str, int]) -> None:
+def note_open(orders: dict[str, int]) -> None:
+    """Publishes how many orders are in each state that is not final."""
+    for state in WAITING:
+        OPEN[state].set(orders.get(state, 0))
+
+
+def sample(oldest_s: dict[str, float], overdue: dict[str, int]) -> None:
     """Publishes what a worker has measured; states and kinds that were not met are zero."""
     for state in WAITING:
         OLDEST_WAITING_S[state].set(oldest_s.get(state, 0.0))
-        OPEN[state].set(open_orders.get(state, 0))
     for kind in TimerKind:
         TIMERS_OVERDUE[kind].set(overdue.get(kind, 0))
