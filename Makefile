@@ -9,6 +9,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
+	monitoring monitoring-down monitoring-check test-monitoring dashboards \
 	lint format types layers proto-lint proto-breaking docs lock wheels
 
 help: ## List all targets
@@ -25,7 +26,7 @@ gen: setup ## Generate the typed protobuf stubs into gen/
 up: gen ## Start PostgreSQL, Kafka and the services, seed, carry one order to delivery
 	@$(LOCAL) up
 
-down: ## Stop everything
+down: monitoring-down ## Stop everything
 	@if [ -x $(PY) ]; then $(LOCAL) down; fi
 
 restart: down up ## Stop everything and start it again
@@ -36,9 +37,28 @@ status: gen ## Show what runs where
 logs: gen ## Follow the logs (SERVICE=orders for one)
 	@$(LOCAL) logs $(SERVICE)
 
-clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
+clean: monitoring-down ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
 	@if [ -x $(PY) ]; then $(LOCAL) clean; fi
 	@if [ -n "$(ALL)" ]; then rm -rf .local gen dist .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis; fi
+
+# --- Monitoring
+
+monitoring: gen ## Start Prometheus and Alertmanager over the local stack (both must be installed)
+	@$(PY) -m deploy.local.monitoring up
+
+monitoring-down: ## Stop them
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local.monitoring down; fi
+
+monitoring-check: ## Check configurations, rules and a test of each alert with promtool and amtool
+	@promtool check config deploy/prometheus/prometheus.yml deploy/prometheus/prometheus-local.yml
+	@promtool test rules deploy/prometheus/tests/*.yml
+	@amtool check-config deploy/alertmanager/alertmanager.yml
+
+dashboards: gen ## Write the Grafana dashboards into dist/dashboards
+	@$(PY) -m deploy.grafana
+
+test-monitoring: gen ## A real Prometheus and Alertmanager over a stack of its own: alerts arrive, no panel is empty
+	@MONITORING_LIVE=1 $(PYTEST) tests/monitoring $(ARGS)
 
 # --- Proof
 

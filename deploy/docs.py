@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from deploy.local.settings import PORT_DEFAULTS, ROOT
+from deploy.local.settings import MONITORING_PORT_DEFAULTS, PORT_DEFAULTS, ROOT
 from services.catalog.config import CatalogSettings
 from services.chassis import config
 from services.gateway.config import GatewaySettings
@@ -84,7 +84,8 @@ SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
 def page() -> str:
     """Return the page's text."""
     ports = "".join(
-        f"| `{name}` | `{default}` | Port on loopback. |\n" for name, default in PORT_DEFAULTS.items()
+        f"| `{name}` | `{default}` | Port on loopback. |\n"
+        for name, default in {**PORT_DEFAULTS, **MONITORING_PORT_DEFAULTS}.items()
     )
     tables = "".join(f"\n## {name}\n\n{config.markdown_table(settings)}" for name, settings in SERVICES)
     return f"{HEAD}{LOCAL}{ports}{TOOLS}{tables}"

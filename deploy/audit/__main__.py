@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deploy.audit.audit import audit, print_results
 from deploy.audit.checks import Result
+from deploy.audit.exposition import write_metrics
 from deploy.audit.settings import AuditSettings, SettingsError, parse
 from deploy.audit.settling import settle
 
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
             "checks": [result.as_json() for result in results],
         }
         settings.json_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if settings.metrics_path is not None:
+        write_metrics(settings.metrics_path, results, settled=settled)
     verdict = {EXIT_HOLDS: "all hold", EXIT_BROKEN: "BROKEN", EXIT_COULD_NOT_RUN: "not all could be examined"}
     print(f"audit: {len(results)} checks, {verdict[code]}")
     return code

@@ -32,6 +32,8 @@ class AuditSettings:
     """Events that a test has poisoned on purpose."""
     injected: frozenset[tuple[str, int, int]] = frozenset()
     """(topic, partition, offset) of records that a test has put into topics, of which no database knows."""
+    metrics_path: Path | None = None
+    """Where the outcome is left for Prometheus."""
 
 
 def parse(arguments: Sequence[str]) -> AuditSettings:
@@ -47,6 +49,12 @@ def parse(arguments: Sequence[str]) -> AuditSettings:
     add("--history", type=Path, default=None, help="the operations that a client recorded")
     add("--tenant", default=TENANT_ID, help="the tenant of the history")
     add("--json", type=Path, default=None, help="where to write the outcome as JSON")
+    add(
+        "--metrics",
+        type=Path,
+        default=None,
+        help="where to write the outcome for node exporter, as FILE.prom",
+    )
     add("--parked-expected", type=int, default=0, help="parked events that are no fault")
     given = parser.parse_args(arguments)
     if given.history is not None and not given.history.is_file():
@@ -64,5 +72,6 @@ def parse(arguments: Sequence[str]) -> AuditSettings:
         history=given.history,
         tenant_id=given.tenant,
         json_path=given.json,
+        metrics_path=given.metrics,
         parked_expected=given.parked_expected,
     )

@@ -30,6 +30,9 @@ PORT_DEFAULTS: Mapping[str, int] = {
     "WAREHOUSE_ADMIN_PORT": 9103,
 }
 
+MONITORING_PORT_DEFAULTS: Mapping[str, int] = {"PROMETHEUS_PORT": 9090, "ALERTMANAGER_PORT": 9093}
+"""Not among the stack's: whoever starts no Prometheus may have another one there."""
+
 
 class StackError(Exception):
     """A fault that a person can mend; its text is one clear line saying what to do."""
@@ -135,6 +138,11 @@ class StackSettings:
             "PYTHONUNBUFFERED": "1",
             **self.extra,
         }
+
+
+def monitoring_ports(environment: Mapping[str, str]) -> Mapping[str, int]:
+    """Read where Prometheus and Alertmanager listen; raise StackError naming the first that is wrong."""
+    return {name: _port(environment, name, default) for name, default in MONITORING_PORT_DEFAULTS.items()}
 
 
 def python() -> str:

@@ -12,10 +12,10 @@ Never label by an id, a SKU, a path or the text of an error.
 import asyncio
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from prometheus_client import Gauge, Histogram, Info
+from prometheus_client import REGISTRY, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -25,12 +25,16 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LOOP_LAG_PERIOD_S = 0.25
 OTHER = "other"
 
+# A `_created` beside every counter and histogram would be a quarter of all series, and nobody asks for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 _BUILD = Info("sampan_build", "What runs here.")
 _LOOP_LAG = Histogram(
     "sampan_event_loop_lag_seconds", "How late the event loop woke a sleeper.", buckets=LATENCY_BUCKETS_S
 )
 _TASKS = Gauge("sampan_event_loop_tasks", "asyncio tasks alive.")
 _watched: dict[str, Gauge] = {}
+_labelled: dict[str, tuple[MetricWrapperBase, int]] = {}
 _POOL = Gauge("sampan_pool_connections", "Connections of a pool by state.", ["pool", "state"])
 
 
@@ -44,6 +48,8 @@ class Kept(dict[str | tuple[str, ...], M], Generic[M]):
         super().__init__()
         self._metric = metric
         self._children_max = children_max
+        for family in metric.describe():
+            _labelled[family.name] = metric, children_max
 
     def __missing__(self, values: str | tuple[str, ...]) -> M:
         labels = (values,) if isinstance(values, str) else values
@@ -85,6 +91,23 @@ def watch(name: str, documentation: str, read: Callable[[], float]) -> None:
     if name not in _watched:
         _watched[name] = Gauge(name, documentation)
     _watched[name].set_function(read)
+
+
+def series_max() -> Mapping[str, int]:
+    """How many time series each metric of this process can have at most, by the metric's name.
+
+    A labelled metric without a bound of its own counts as the children that it has now: those of pools.
+    """
+    bounds: dict[str, int] = {}
+    for family in REGISTRY.collect():
+        if family.name not in _labelled:
+            bounds[family.name] = len(family.samples)
+            continue
+        metric, children_max = _labelled[family.name]
+        # A histogram has a series per bucket, a sum and a count.
+        per_child = len(metric._upper_bounds) + 2 if isinstance(metric, Histogram) else 1
+        bounds[family.name] = (children_max + 1) * per_child
+    return bounds
 
 
 def describe_build(service: str, version: str) -> None:

@@ -148,10 +148,12 @@ def _start_workers(
     }
     for name, work in forgetting.items():
         runtime.spawn(workers.repeat(name, work, pause_s=workers.FORGET_PERIOD_S, full=rows), name)
-    measuring = functools.partial(workers.sample, desk)
-    runtime.spawn(
-        workers.repeat("measuring", measuring, pause_s=workers.SAMPLE_PERIOD_S, full=1), "measuring"
-    )
+    measuring = {
+        "measuring": (workers.sample, workers.SAMPLE_PERIOD_S),
+        "counting open orders": (workers.count_open, workers.COUNT_PERIOD_S),
+    }
+    for name, (look, period_s) in measuring.items():
+        runtime.spawn(workers.repeat(name, functools.partial(look, desk), pause_s=period_s, full=1), name)
 
 
 if __name__ == "__main__":

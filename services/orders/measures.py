@@ -2,9 +2,13 @@
 
 from prometheus_client import Counter, Gauge
 
-from services.chassis import metrics
+from services.chassis import metrics, money
 from services.orders.domain.changes import Changes, TimerKind
 from services.orders.domain.states import FINAL, OrderState
+
+COUNTRIES_MAX = 40
+"""Countries that are counted apart, the first that are met; the others together."""
+OPEN_COUNTED_MAX = 10_000
 
 ACCEPTED = "accepted"
 REPLAYED = "replayed"
@@ -19,6 +23,38 @@ PLACED = metrics.Kept(
 )
 TRANSITIONS = metrics.Kept(
     Counter("sampan_orders_transitions_total", "Changes of orders by the state after them.", ["to_state"]),
+    children_max=16,
+)
+MOVED = metrics.Kept(
+    Counter(
+        "sampan_orders_moved_total",
+        "Orders that came into a state, the first included, by country of destination.",
+        ["to_state", "region_code"],
+    ),
+    children_max=len(OrderState) * (COUNTRIES_MAX + 1),
+)
+CAPTURED = metrics.Kept(
+    Counter(
+        "sampan_orders_captured_amount_total",
+        "Money collected, in units of its currency. No books: a transaction that is repeated counts again.",
+        ["currency_code"],
+    ),
+    children_max=len(money.CURRENCIES),
+)
+REFUND_OWED = metrics.Kept(
+    Counter(
+        "sampan_orders_refund_owed_amount_total",
+        "Money collected that is to be given back, in units of its currency.",
+        ["currency_code"],
+    ),
+    children_max=len(money.CURRENCIES),
+)
+OPEN = metrics.Kept(
+    Gauge(
+        "sampan_orders_open",
+        f"Orders in a state that is not final, counted up to {OPEN_COUNTED_MAX} each.",
+        ["state"],
+    ),
     children_max=16,
 )
 IGNORED = metrics.Kept(
@@ -98,6 +134,8 @@ WAITING = [state for state in OrderState if state not in FINAL]
 ANSWERED_BY_WAREHOUSE = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.CANCELLING)
 """The states in which an order may wait for an event of the warehouse: the decision, the parcels, the answer."""
 
+_countries: set[str] = set()
+
 
 def count(changes: Changes) -> None:
     """Counts what a transaction has changed."""
@@ -105,13 +143,35 @@ def count(changes: Changes) -> None:
         TRANSITIONS[transition.to_state].inc()
     for cause, times in changes.ignored.items():
         IGNORED[cause].inc(times)
+    for (to_state, region_code), orders in changes.moves.items():
+        note_moved(to_state, region_code, orders)
+    for currency_code, minor in changes.captured_minor.items():
+        CAPTURED[currency_code].inc(float(money.from_minor(minor, currency_code)))
+    for currency_code, minor in changes.refund_owed_minor.items():
+        REFUND_OWED[currency_code].inc(float(money.from_minor(minor, currency_code)))
     UNPAID_GOODS.inc(changes.unpaid_goods)
+
+
+def note_moved(to_state: OrderState, region_code: str, orders: int = 1) -> None:
+    """Counts orders that came into a state."""
+    if region_code not in _countries:
+        if len(_countries) >= COUNTRIES_MAX:
+            region_code = metrics.OTHER
+        else:
+            _countries.add(region_code)
+    MOVED[to_state, region_code].inc(orders)
 
 
 def note_waiting(state: OrderState, stuck: int, unanswered: int) -> None:
     """Publishes what a walk over a state has counted."""
     STUCK[state].set(stuck)
     UNANSWERED[state].set(unanswered)
+
+
+def note_open(orders: dict[str, int]) -> None:
+    """Publishes how many orders are in each state that is not final."""
+    for state in WAITING:
+        OPEN[state].set(orders.get(state, 0))
 
 
 def sample(oldest_s: dict[str, float], overdue: dict[str, int]) -> None:

@@ -32,6 +32,8 @@ RETRY_S_MIN = 1.0
 RETRY_S_MAX = 60.0
 PROVIDER_CALLS_AT_ONCE = 16
 SAMPLE_PERIOD_S = 5.0
+COUNT_PERIOD_S = 30.0
+"""Six states at their bound were measured to take 6 to 70 ms, as the table was vacuumed or new."""
 OVERDUE_AFTER_S = 60.0
 OUTAGE_PAUSE_S = 1.0
 ASK_PERIOD_S = 1.0
@@ -163,6 +165,13 @@ async def sample(desk: Desk) -> int:
             await reading.oldest_waiting(connection),
             await payment_store.overdue_timers(connection, OVERDUE_AFTER_S),
         )
+    return 0
+
+
+async def count_open(desk: Desk) -> int:
+    """Counts the orders in each state that is not final, up to a bound."""
+    async with desk.db.connection() as connection:
+        measures.note_open(await reading.count_open(connection, measures.OPEN_COUNTED_MAX))
     return 0
 
 

@@ -11,6 +11,7 @@ from services.gateway.readmodel.warehouses import Warehouses
 from services.gateway.schemas.warehouse import Availability, WarehouseAvailability
 
 _SKUS = Gauge("sampan_gateway_availability_skus", "SKUs whose availability is in memory.")
+_SOLD_OUT = Gauge("sampan_gateway_availability_skus_sold_out", "Those of them of which no warehouse has any.")
 
 Levels = tuple[int, ...]
 """The version, then pairs of (warehouse number, available units), only of warehouses with something."""
@@ -22,7 +23,9 @@ class AvailabilityModel:
     def __init__(self, warehouses: Warehouses) -> None:
         self._warehouses = warehouses
         self._by_tenant: dict[str, dict[str, Levels]] = {}
+        self._sold_out = 0
         _SKUS.set_function(lambda: sum(map(len, list(self._by_tenant.values()))))
+        _SOLD_OUT.set_function(lambda: self._sold_out)
 
     def apply(self, events: Sequence[Event]) -> None:
         """Takes snapshots from the topic."""
@@ -30,7 +33,7 @@ class AvailabilityModel:
             tenant_id, _, sku = event.key.partition("/")
             of_tenant = self._by_tenant.setdefault(tenant_id, {})
             if not event.payload:
-                of_tenant.pop(sku, None)
+                self._sold_out -= _is_sold_out(of_tenant.pop(sku, None))
                 continue
             snapshot = snapshot_of(event, events_pb2.AvailabilitySnapshot, _key_of)
             if snapshot is None:
@@ -44,6 +47,7 @@ class AvailabilityModel:
                     levels.append(self._warehouses.number(tenant_id, level.warehouse_id))
                     levels.append(level.available)
             of_tenant[sku] = tuple(levels)
+            self._sold_out += _is_sold_out(of_tenant[sku]) - _is_sold_out(held)
 
     def looks_empty(self, tenant_id: str, sku: str, region_code: str) -> bool:
         """Whether the last snapshot of the SKU has nothing that can go to the country. False where none is known."""
@@ -79,6 +83,10 @@ class AvailabilityModel:
             found.append(WarehouseAvailability(self._warehouses.ids[number], available, *days))
         found.sort(key=lambda one: one.warehouse_id)
         return Availability(sku, total, found)
+
+
+def _is_sold_out(levels: Levels | None) -> bool:
+    return levels is not None and len(levels) == 1
 
 
 def _key_of(snapshot: events_pb2.AvailabilitySnapshot) -> str:

@@ -156,6 +156,7 @@ def _decide(
             placement.payment_terms,
             expire_time if later else None,
             traceparent=traceparent if trace.is_sampled(traceparent) else None,
+            region_code=placement.ship_to.region_code,
         ),
         placement.buyer_ref,
         placement.ship_to,
@@ -196,6 +197,8 @@ def _answers(
         first = fresh.pop(placement.key, None)
         if first is not None:
             measures.PLACED[first.outcome].inc()
+            if first.order is not None:
+                measures.note_moved(OrderState.PENDING, first.order.view.order.region_code)
             _log_placed(first)
         elif key.digest == placement.digest:
             measures.PLACED[measures.REPLAYED].inc()

@@ -111,6 +111,9 @@ class Changes:
         self.timers: list[Timer] = []
         self.deadlines_over: set[UUID] = set()
         self.ignored: Counter[str] = Counter()
+        self.moves: Counter[tuple[OrderState, str]] = Counter()
+        self.captured_minor: Counter[str] = Counter()
+        self.refund_owed_minor: Counter[str] = Counter()
         self.unpaid_goods = 0
 
     def apply(
@@ -126,8 +129,10 @@ class Changes:
         self.versions_before.setdefault(order.order_id, order.version)
         order.version += 1
         order.state = decision.to_state
-        if from_state is OrderState.AWAITING_PAYMENT and decision.effect is Effect.MOVE:
-            self.deadlines_over.add(order.order_id)
+        if decision.effect is Effect.MOVE:
+            self.moves[order.state, order.region_code] += 1
+            if from_state is OrderState.AWAITING_PAYMENT:
+                self.deadlines_over.add(order.order_id)
         self.transitions.append(
             Transition(order.order_id, order.version, from_state, order.state, trigger.cause, detail)
         )
@@ -308,12 +313,16 @@ class Changes:
         decline_code = detail if to_state in (PaymentState.DECLINED, PaymentState.CAPTURE_FAILED) else ""
         self.apply(order, trigger, detail=detail, traceparent=traceparent)
         self.payment_moves.append(PaymentMove(payment.payment_id, payment.state, to_state, decline_code))
+        if to_state is PaymentState.CAPTURED:
+            self.captured_minor[payment.currency_code] += payment.amount_minor
         if order.payment_id == payment.payment_id:
             order.payment_state = to_state
         return True
 
     def _open_payment(self, order: Order, payment_id: UUID, provider: str, state: PaymentState) -> None:
         order.payment_id, order.payment_state = payment_id, state
+        if state is PaymentState.CAPTURED:
+            self.captured_minor[order.currency_code] += order.total_minor
         self.new_payments.append(
             Payment(
                 payment_id,
@@ -336,6 +345,9 @@ class Changes:
         if after is before:
             return
         order.payment_state = after
+        if before is PaymentState.CAPTURED:
+            # What was only authorised was never revenue: it is released.
+            self.refund_owed_minor[order.currency_code] += order.total_minor
         self.payment_moves.append(PaymentMove(order.payment_id, before, after))
         self.timers.append(Timer(TimerKind.REFUND, order.payment_id, order.order_id))
 

@@ -37,7 +37,8 @@ class Parcel:
 class Order:
     """The part of an order that changes, and what deciding about it needs. Money in minor units.
 
-    `traceparent` is the trace context of the request that placed it, kept where that is sampled.
+    `traceparent` is the trace context of the request that placed it, kept where that is sampled; `region_code` is where
+    it goes, for those who count.
     """
 
     order_id: UUID
@@ -54,6 +55,7 @@ class Order:
     reason: str = ""
     sourcing: str = ""
     traceparent: str | None = None
+    region_code: str = ""
 
     @property
     def etag(self) -> str:

@@ -143,13 +143,13 @@ SELECT asked.position FROM taken JOIN asked USING (tenant_id, route, request_id)
 -- name: lock_orders
 -- The changing part of the orders, locked in the order of their ids; any tenant's.
 SELECT order_id, tenant_id, merchant_id, state, version, currency_code, total_minor, payment_terms,
-       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent
+       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent, region_code
 FROM orders WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id FOR UPDATE;
 
 -- name: lock_order
 -- The changing part of one order of a tenant, locked, and the database's time.
 SELECT order_id, tenant_id, merchant_id, state, version, currency_code, total_minor, payment_terms,
-       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent, now() AS db_time
+       payment_expire_time, payment_state, payment_id, reason, sourcing, traceparent, region_code, now() AS db_time
 FROM orders WHERE tenant_id = $1 AND order_id = $2 FOR UPDATE;
 
 -- name: update_orders
@@ -261,6 +261,17 @@ CROSS JOIN LATERAL (
     ORDER BY o.create_time LIMIT 1
 ) AS oldest;
 
+-- name: count_open
+-- How many orders are in each state of $1, none of which is final, each counted up to $2.
+SELECT asked.state, found.orders
+FROM unnest($1::text[]) AS asked (state)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS orders FROM (
+        SELECT FROM orders AS o
+        WHERE o.state = asked.state AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED') LIMIT $2
+    ) AS first_ones
+) AS found;
+
 -- name: select_undecided_age
 -- The age in seconds of the oldest undecided order that was not asked for again, after the $1 oldest such; no row
 -- where there are not so many. Nothing but that question changes the version of an undecided order.
@@ -273,7 +284,7 @@ ORDER BY o.create_time OFFSET $1 LIMIT 1;
 -- One order of a tenant, complete but for its lines and parcels.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
 FROM orders AS o WHERE o.tenant_id = $1 AND o.order_id = $2;
 
 -- name: select_some
@@ -288,7 +299,7 @@ JOIN orders AS o ON o.order_id = k.order_id AND o.tenant_id = k.tenant_id;
 -- A page of a tenant's orders, newest first: created from $2 and before $3, older than the row ($4, $5).
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
 FROM orders AS o
 WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
 ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
@@ -297,7 +308,7 @@ ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
 -- The same for one buyer, and for one state where $8 is not NULL.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
 FROM orders AS o
 WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
   AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8)
@@ -307,7 +318,7 @@ ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
 -- The same for one state.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
 FROM orders AS o
 WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
   AND o.state = $7

@@ -111,6 +111,12 @@ async def oldest_waiting(connection: Connection) -> dict[str, float]:
     return {row["state"]: row["age_s"] for row in rows}
 
 
+async def count_open(connection: Connection, orders_max: int) -> dict[str, int]:
+    """How many orders are in each state that is not final, each counted up to a bound."""
+    rows = await connection.fetch(queries()["count_open"], _WAITING, orders_max)
+    return {row["state"]: row["orders"] for row in rows}
+
+
 async def undecided_age_s(connection: Connection, ignored: int) -> float:
     """The age of the oldest undecided order that was not asked for again, after the `ignored` oldest such; else 0."""
     age_s: float | None = await connection.fetchval(queries()["select_undecided_age"], ignored)

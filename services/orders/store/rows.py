@@ -41,6 +41,7 @@ def order_of(row: Row) -> Order:
         row["reason"],
         row["sourcing"],
         row["traceparent"],
+        row["region_code"],
     )
 
 

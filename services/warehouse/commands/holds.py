@@ -11,7 +11,15 @@ from services.chassis.errors import DomainError
 from services.chassis.pg import Connection, Database
 from services.warehouse.commands.news import News
 from services.warehouse.domain.decision import Changes, decide
-from services.warehouse.domain.holds import Command, Expire, Fact, Fulfilment, HoldExpired, HoldState
+from services.warehouse.domain.holds import (
+    Command,
+    Expire,
+    Fact,
+    Fulfilment,
+    HoldExpired,
+    HoldState,
+    StockRejected,
+)
 from services.warehouse.errors import FieldInvalid, HoldNotFound, HoldStateWrong
 from services.warehouse.store import changes as changes_store
 from services.warehouse.store import holds as store
@@ -28,6 +36,10 @@ _DECISIONS = metrics.Kept(
         ["command", "outcome"],
     ),
     children_max=64,
+)
+_REJECTIONS = metrics.Kept(
+    Counter("sampan_warehouse_rejections_total", "Orders told that nothing is held, by reason.", ["reason"]),
+    children_max=8,
 )
 _BATCH = Histogram(
     "sampan_warehouse_decision_batch_commands", "Commands per transaction.", buckets=metrics.BATCH_BUCKETS
@@ -136,6 +148,8 @@ def _observe(changes: Changes, now: datetime) -> None:
             expired = changes.updated.get(fact.order_id) or changes.created[fact.order_id]
             deadline = expired.expire_time
             _EXPIRY_LAG_S.observe((now - deadline).total_seconds() if deadline is not None else 0)
+        elif isinstance(fact, StockRejected):
+            _REJECTIONS[fact.reason].inc()
         if trace.is_sampled(fact.traceparent):
             _tell(fact)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from prometheus_client import REGISTRY
+
+from services.gateway.wiring import AVAILABILITY_TOPIC
 from tests.component.gateway.conftest import System
-from tests.component.gateway.snapshots import stock_event, warehouse_event
+from tests.component.gateway.snapshots import snapshot, stock_event, warehouse_event
 from tests.component.gateway.test_edge import assert_problem
 
 
@@ -53,3 +56,20 @@ async def test_availability_is_not_told_before_it_is_known(system: System) -> No
     assert answer.headers["retry-after"] == "1"
     assert (await system.anonymous.get("/readyz")).status_code == 503
     assert (await system.anonymous.get("/healthz")).status_code == 200
+
+
+def sold_out() -> float:
+    """SKUs in memory of which no warehouse has any."""
+    return REGISTRY.get_sample_value("sampan_gateway_availability_skus_sold_out") or 0.0
+
+
+async def test_skus_of_which_nothing_is_left_are_counted(system: System) -> None:
+    apply = system.gateway.apply_snapshots
+    apply([stock_event("A", 1, madrid=5), stock_event("B", 1, madrid=0), stock_event("C", 1)])
+    assert sold_out() == 2
+    apply([stock_event("A", 2, madrid=0), stock_event("A", 1, madrid=5)])
+    assert sold_out() == 3
+    apply([stock_event("B", 2, canton=1), snapshot(AVAILABILITY_TOPIC, "demo/C", None)])
+    assert sold_out() == 1
+    apply([snapshot(AVAILABILITY_TOPIC, "demo/C", None)])
+    assert sold_out() == 1

@@ -123,6 +123,19 @@ async def test_the_age_of_the_oldest_is_looked_up_and_not_searched(dsn: str) -> 
         assert ages["PENDING"] == pytest.approx(10_000, abs=60)
 
 
+async def test_open_orders_are_counted_by_their_small_index_and_only_so_far(dsn: str) -> None:
+    async with running(dsn) as orders, orders.desk.db.connection() as connection:
+        await many_orders(connection)
+        waiting = [state for state in OrderState if state not in FINAL]
+        plan = await plan_of(connection, "count_open", waiting, 1_000)
+        assert "orders_unfinished" in plan, plan
+        assert "Limit" in plan, plan
+        assert "Seq Scan" not in plan, plan
+        counted = await reading.count_open(connection, 1_000)
+        assert counted == dict.fromkeys(waiting, 0) | {"PENDING": 1_000, "CONFIRMED": 1_000}
+        assert (await reading.count_open(connection, 10_000))["PENDING"] == 2_500
+
+
 async def many_orders(connection: Connection) -> None:
     """Orders of the last 10,000 seconds in four states, two of them final."""
     await connection.execute(

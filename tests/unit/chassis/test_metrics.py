@@ -1,6 +1,6 @@
 """Kept label children are made once and bounded in number."""
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.chassis import metrics
 
@@ -15,3 +15,12 @@ def test_children_are_kept_and_overflow_into_one() -> None:
     assert len(kept) == 2
     assert registry.get_sample_value("demo_total", {"kind": "a", "code": "1"}) == 1
     assert registry.get_sample_value("demo_total", {"kind": "other", "code": "other"}) == 3
+
+
+def test_a_bound_counts_every_child_and_every_bucket() -> None:
+    metrics.Kept(Histogram("demo_bounded_seconds", "Demo.", ["kind"], buckets=(1, 2)), children_max=3)
+    metrics.Kept(Counter("demo_bounded", "Demo.", ["kind"]), children_max=3)
+    # Three values and "other"; of a histogram each with two buckets, the last one, a sum and a count.
+    bounds = metrics.series_max()
+    assert bounds["demo_bounded_seconds"] == 4 * 5
+    assert bounds["demo_bounded"] == 4
