@@ -291,7 +291,7 @@ FROM orders AS o WHERE o.tenant_id = $1 AND o.order_id = $2;
 -- Some orders of any tenants, complete but for their lines and parcels; $1 and $2 are tenants and ids.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time
 FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
 JOIN orders AS o ON o.order_id = k.order_id AND o.tenant_id = k.tenant_id;
 
