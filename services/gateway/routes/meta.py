@@ -10,6 +10,7 @@ from services.gateway.call import Call, Reply
 from services.gateway.errors import CATALOGUE, Problem, catalogue_json, slug
 from services.gateway.routes.resource import document
 from services.gateway.routes.route import Route
+from services.gateway.schemas.meta import Alive, ProblemType, ProblemTypes, Readiness
 
 Condition = Callable[[], Mapping[str, str]]
 """What still keeps the gateway from being ready, by part; "ok" for what does not."""
@@ -97,10 +98,16 @@ class Meta:
 
     def routes(self) -> tuple[Route, ...]:
         """The table."""
-        answer = dict[str, Any]
         return (
             Route(
-                "GET", "/healthz", self.healthz, None, "meta", "Whether the process is alive", answer=answer
+                "GET",
+                "/healthz",
+                self.healthz,
+                None,
+                "meta",
+                "Whether the process is alive",
+                answer=Alive,
+                name="getHealth",
             ),
             Route(
                 "GET",
@@ -110,12 +117,29 @@ class Meta:
                 "meta",
                 "Whether the read models have caught up",
                 "503 with the same document while they have not.",
-                answer=answer,
+                answer=Readiness,
                 answer_example={"ready": True, "checks": {"read models": "ok"}},
+                name="getReadiness",
             ),
-            Route("GET", "/openapi.json", self.document, None, "meta", "This document", answer=answer),
             Route(
-                "GET", "/docs", self.viewer, None, "meta", "A viewer for it", answer_media_type="text/html"
+                "GET",
+                "/openapi.json",
+                self.document,
+                None,
+                "meta",
+                "This document",
+                answer=dict[str, Any],
+                name="getOpenApi",
+            ),
+            Route(
+                "GET",
+                "/docs",
+                self.viewer,
+                None,
+                "meta",
+                "A viewer for it",
+                answer_media_type="text/html",
+                name="getDocs",
             ),
             Route(
                 "GET",
@@ -126,8 +150,17 @@ class Meta:
                 "A part of the viewer",
                 answer_media_type="text/css",
                 reasons=("ROUTE_NOT_FOUND",),
+                name="getDocsAsset",
             ),
-            Route("GET", "/problems", self.problems, None, "meta", "Every type of problem", answer=answer),
+            Route(
+                "GET",
+                "/problems",
+                self.problems,
+                None,
+                "meta",
+                "Every type of problem",
+                answer=ProblemTypes,
+            ),
             Route(
                 "GET",
                 "/problems/{problem}",
@@ -135,7 +168,7 @@ class Meta:
                 None,
                 "meta",
                 "One type of problem",
-                answer=answer,
+                answer=ProblemType,
                 reasons=("ROUTE_NOT_FOUND",),
             ),
         )

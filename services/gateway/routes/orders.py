@@ -237,6 +237,7 @@ class Orders(Resource):
                 "gives the same bytes again, with `Idempotency-Replayed: true`. With `Prefer: wait=N` the answer "
                 "is the order as it stands once it is decided, or after N seconds. An order for a SKU of which nothing "
                 "is left for its country may be refused at once as `SOLD_OUT`, or taken and then `rejected`.",
+                name="placeOrder",
                 body=PlaceOrder,
                 body_example=examples.ORDER,
                 status=201,
@@ -295,6 +296,7 @@ class Orders(Resource):
                 "storefront",
                 "orders",
                 "Every transition of an order",
+                name="getOrderHistory",
                 answer=OrderHistory,
                 reasons=("ORDER_NOT_FOUND",),
             ),
@@ -343,6 +345,7 @@ class Orders(Resource):
                 "storefront",
                 "orders",
                 "What a cart costs now",
+                name="quoteCart",
                 body=QuoteCart,
                 body_example=examples.QUOTE,
                 answer=Quote,

@@ -31,6 +31,7 @@ class Route:
 
     `role` None means that no key is needed. `references` are NOT_FOUND reasons about something that the body
     names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
+    `name` is what a generated client calls it where the rule of `openapi.operation_id` gives no good one.
     `is_open` False turns a request away as overload before anything of it but its head is read.
     `reasons` are the refusals worth documenting beside those that every route has.
     """
@@ -60,6 +61,7 @@ class Route:
     keep_wrapper: bool = False
     is_open: Callable[[], bool] | None = None
     reasons: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def path_names(self) -> tuple[str, ...]:
