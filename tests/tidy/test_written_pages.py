@@ -1,9 +1,12 @@
-"""docs/configuration.md says what the code says."""
+"""The pages that are made from the code say what the code says."""
 
 from __future__ import annotations
 
-from deploy import docs
+import pytest
+
+from deploy import pages
 
 
-def test_the_page_is_what_make_docs_would_write() -> None:
-    assert docs.PAGE.read_text() == docs.page()
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_a_page_is_what_make_pages_would_write(name: str) -> None:
+    assert (pages.DOCS / name).read_text(encoding="utf-8") == pages.PAGES[name]()
