@@ -38,6 +38,10 @@ The public API of Sampan, the order and logistics backbone of cross-border e-com
 * **Refusals** are `application/problem+json` (RFC 9457); every type is listed at `/problems`.
 * **Idempotency-Key** makes a POST safe to repeat: the same key and body give the same answer, another body is refused.
 * **Lists** come in pages: send `next_page_token` back as `page_token` with the same filter.
+* **Compression**: lists and documents without an ETag come by zstd or gzip to those whose `Accept-Encoding` takes it.
+* **ETag**: a GET with `If-None-Match` is answered 304 while nothing changed; a write with `If-Match` 412 once it has.
+* **fields** keeps an answer small: `?fields=order_id,state` on products and orders and their lists.
+* **CORS** answers pages of those origins that the installation allows.
 * Unknown fields and unknown query parameters are refused.
 """
 
@@ -190,7 +194,8 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
         str(route.status): {
             "description": "Done." if route.status == 200 else "Created.",
             "headers": {name: _header(text) for name, text in headers.items()},
-            "content": {route.answer_media_type: content},
+            "content": {route.answer_media_type: content}
+            | {media_type: {"schema": {"type": "string"}} for media_type in route.answer_media_types_too},
         }
     }
     if route.conditional:

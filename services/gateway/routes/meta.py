@@ -6,6 +6,7 @@ from typing import Any
 
 import openapi_ui_bundles.swagger_ui
 
+from services.gateway import problem_pages
 from services.gateway.call import Call, Reply
 from services.gateway.errors import CATALOGUE, Problem, catalogue_json, slug
 from services.gateway.routes.resource import document
@@ -86,14 +87,18 @@ class Meta:
 
     async def problems(self, call: Call) -> Reply:
         """GET /problems"""
-        return document({"problems": catalogue_json()})
+        if problem_pages.is_for_people(call.header(b"accept")):
+            return _page(problem_pages.catalogue_page(CATALOGUE.values()))
+        return _varied(document({"problems": catalogue_json()}))
 
     async def problem(self, call: Call) -> Reply:
         """GET /problems/{problem}"""
         wanted = call.path["problem"]
         for kind, entry in zip(CATALOGUE.values(), catalogue_json(), strict=True):
             if slug(kind.reason) == wanted:
-                return document(entry)
+                if problem_pages.is_for_people(call.header(b"accept")):
+                    return _page(problem_pages.problem_page(kind))
+                return _varied(document(entry))
         raise Problem("ROUTE_NOT_FOUND", "there is no such type of problem")
 
     def routes(self) -> tuple[Route, ...]:
@@ -159,7 +164,9 @@ class Meta:
                 None,
                 "meta",
                 "Every type of problem",
+                "JSON, or a page for people where Accept names HTML first, as browsers do.",
                 answer=ProblemTypes,
+                answer_media_types_too=("text/html",),
             ),
             Route(
                 "GET",
@@ -168,10 +175,26 @@ class Meta:
                 None,
                 "meta",
                 "One type of problem",
+                "What the `type` of a problem leads to: JSON, or a page for people where Accept names HTML first.",
                 answer=ProblemType,
+                answer_media_types_too=("text/html",),
                 reasons=("ROUTE_NOT_FOUND",),
             ),
         )
+
+
+def _page(body: bytes) -> Reply:
+    return Reply(
+        200,
+        body,
+        media_type=problem_pages.HTML,
+        headers=(problem_pages.POLICY, problem_pages.VARY, _NOSNIFF),
+    )
+
+
+def _varied(reply: Reply) -> Reply:
+    reply.headers.append(problem_pages.VARY)
+    return reply
 
 
 @cache
