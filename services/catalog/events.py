@@ -21,6 +21,8 @@ from services.chassis.kafka import TopicSpec
 SOURCE = "/sampan/catalog"
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
 PRODUCT_SNAPSHOT = events_pb.ProductSnapshot.DESCRIPTOR.full_name
+EVENT_TYPES: dict[str, tuple[str, ...]] = {PRODUCTS_TOPIC: (PRODUCT_SNAPSHOT,)}
+"""Every type that is sent, by topic."""
 
 
 def topics(*, partitions: int, replication: int) -> list[TopicSpec]:

@@ -23,12 +23,15 @@ from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
 from services.gateway.auth import KeyRing
 from services.gateway.call import Call, Reply, read_query
+from services.gateway.compression import compressed
+from services.gateway.cors import Cors
 from services.gateway.cycle import CYCLE, Cycle
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
 from services.gateway.params import PATH_IDS, Param
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
 
 UNMATCHED = "unmatched"
+PREFLIGHT = "preflight"
 REQUEST_ID_CHARS_MAX = 128
 REFUSALS_MAX = 256
 """Different refusals of a route that are kept as bytes."""
@@ -67,11 +70,15 @@ class _Served:
 
     route: Route
     query: Mapping[str, Param]
+    defaults: Mapping[str, Any] | None
+    """The values of an empty query, where it may be empty."""
     refusals: "dict[tuple[object, ...], _Refusal]" = field(default_factory=dict)
 
     @classmethod
     def of(cls, route: Route) -> "_Served":
-        return cls(route, route.declared_query)
+        query = route.declared_query
+        is_needed = any(parameter.required for parameter in query.values())
+        return cls(route, query, None if is_needed else read_query(b"", query))
 
     def refusal(self, error: DomainError) -> "_Refusal":
         """A service's refusal as it is answered; a flood of one and the same is translated once."""
@@ -102,8 +109,18 @@ class _Served:
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, routes: Sequence[Route], keys: KeyRing, *, requests_max: int) -> None:
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        keys: KeyRing,
+        *,
+        requests_max: int,
+        cors: Cors | None = None,
+        compress_bytes_min: int = 0,
+    ) -> None:
         self._keys = keys
+        self._cors = cors
+        self.compress_bytes_min = compress_bytes_min
         self._requests_max = requests_max
         self._in_flight = 0
         # By method and path, where an id at the end of the path is left out.
@@ -154,6 +171,9 @@ class Edge:
                 parent = value
             elif name == b"x-request-id":
                 request_id = value
+            elif name == b"origin" and self._cors is not None:
+                # A page can read a refusal only with the headers that the longer way adds.
+                return None
         traceparent = trace.incoming(_text(parent))
         _REQUESTS[route.method, route.path, "429"].inc()
         encoded = traceparent.encode()
@@ -163,6 +183,8 @@ class Edge:
         scope = call.scope
         call.traceparent = traceparent
         sent.add_headers(traceparent, call.headers.get(b"x-request-id"))
+        if self._cors is not None and await self._crossed(self._cors, call, sent):
+            return
         if self._in_flight > self._requests_max:
             await sent.reply(problem_reply(_busy(), call), call)
         elif (found := self._find_hot(call.method, scope["path"])) is not None:
@@ -178,6 +200,17 @@ class Edge:
                 # Litestar cannot route it: it stands for all those that no path has.
                 scope["method"] = HttpMethod.TRACE  # type: ignore[typeddict-unknown-key]
             await self._litestar(scope, call.receive, sent)
+
+    @staticmethod
+    async def _crossed(cors: Cors, call: Call, sent: "_Sent") -> bool:
+        """Adds what a page of another origin needs; True where that was the whole question."""
+        sent.add_further(cors.headers(call.headers.get(b"origin")))
+        preflight = cors.preflight(call.method, call.headers)
+        if preflight is None:
+            return False
+        sent.route = PREFLIGHT
+        await sent.reply(preflight, call)
+        return True
 
     def _find_hot(self, method: str, path: str) -> tuple[_Served, str] | None:
         """The route of a path that ends in no id or in one, if it is one of the hottest."""
@@ -205,7 +238,11 @@ class Edge:
                 if not is_valid(path_value):
                     raise Problem(reason, "nothing can have such an id")
                 call.path = {name: path_value.lower() if reason in _CASELESS else path_value}
-            call.query = read_query(call.scope["query_string"], served.query)
+            query_string = call.scope["query_string"]
+            if query_string or served.defaults is None:
+                call.query = read_query(query_string, served.query)
+            else:
+                call.query = served.defaults
             return await route.run(call)
         except Problem as refusal:
             return problem_reply(refusal, call)
@@ -259,6 +296,10 @@ class _Sent:
             (b"traceparent", traceparent.encode()),
             (b"x-request-id", _request_id(request_id, traceparent)),
         ]
+
+    def add_further(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Adds to what goes out with the answer's head."""
+        self._headers += headers
 
     async def reply(self, answer: Answer, call: Call) -> None:
         """Sends an answer, in one piece where it is complete."""
@@ -378,7 +419,10 @@ def _handler(path: str, by_verb: Mapping[str, Mapping[str, _Served]], edge: Edge
         served = by_method.get(request.method)
         if served is not None:
             _name_route(call, served.route.path)
-            return await edge.run(served, call, value)
+            answer = await edge.run(served, call, value)
+            if isinstance(answer, Reply):
+                return await compressed(answer, call, bytes_min=edge.compress_bytes_min)
+            return answer
         if is_strange or not by_method:
             return problem_reply(Problem("ROUTE_NOT_FOUND", "there is no such custom method"), call)
         allow = ", ".join(sorted((*by_method, "OPTIONS")))

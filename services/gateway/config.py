@@ -1,11 +1,12 @@
 """The gateway's settings; the only reader of its environment."""
 
-from pydantic import Field, Json
+from pydantic import Field, Json, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.config import Port, ProcessSettings
 from services.gateway.auth import ApiKey
 from services.gateway.connections import Limits
+from services.gateway.cors import origins_of
 
 
 class GatewaySettings(ProcessSettings):
@@ -74,6 +75,16 @@ class GatewaySettings(ProcessSettings):
     )
     requests_max: int = Field(
         default=4096, ge=1, description="Requests at a time, event streams not counted; beyond, 429."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call the API from a browser, separated by commas; `*` for all. "
+        "Empty: none.",
+    )
+    compress_bytes_min: int = Field(
+        default=1400,
+        ge=0,
+        description="Bytes from which on lists and documents are compressed for those who take it; 0: never.",
     )
     place_batch_orders_max: int = Field(
         default=128, ge=1, le=256, description="Orders that travel in one BatchPlaceOrders call."
@@ -153,6 +164,12 @@ class GatewaySettings(ProcessSettings):
     place_under_way_max: int = Field(
         default=1024, ge=1, description="Placements that may be under way at once at most; beyond, 429."
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        origins_of(text)
+        return text
 
     def client_limits(self) -> Limits:
         """What one client may take."""

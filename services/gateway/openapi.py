@@ -30,16 +30,6 @@ _WITH_BODY = (
     "BODY_TIMEOUT",
 )
 
-_EVENT: Json = {
-    "description": "Each event of the stream.",
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "event": {"type": "string"},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["id", "event", "data"],
-}
 _INTRODUCTION = """\
 The public API of Sampan, the order and logistics backbone of cross-border e-commerce.
 
@@ -48,6 +38,10 @@ The public API of Sampan, the order and logistics backbone of cross-border e-com
 * **Refusals** are `application/problem+json` (RFC 9457); every type is listed at `/problems`.
 * **Idempotency-Key** makes a POST safe to repeat: the same key and body give the same answer, another body is refused.
 * **Lists** come in pages: send `next_page_token` back as `page_token` with the same filter.
+* **Compression**: lists and documents without an ETag come by zstd or gzip to those whose `Accept-Encoding` takes it.
+* **ETag**: a GET with `If-None-Match` is answered 304 while nothing changed; a write with `If-Match` 412 once it has.
+* **fields** keeps an answer small: `?fields=order_id,state` on products and orders and their lists.
+* **CORS** answers pages of those origins that the installation allows.
 * Unknown fields and unknown query parameters are refused.
 """
 
@@ -56,7 +50,10 @@ def openapi_document(routes: Sequence[Route]) -> Json:
     """The document as JSON values."""
     models = [model for route in routes for model in (route.body, *_answers(route)) if _is_model(model)]
     schemas, components = msgspec.json.schema_components([*models, ProblemDocument], ref_template=_REF)
-    schema_of = {id(model): schema for model, schema in zip([*models, ProblemDocument], schemas, strict=True)}
+    schema_of = {
+        id(model): _plain(schema) for model, schema in zip([*models, ProblemDocument], schemas, strict=True)
+    }
+    components = _plain(components)
     paths: dict[str, Json] = defaultdict(dict)
     for route in routes:
         paths[route.path][route.method.lower()] = _operation(route, schema_of)
@@ -87,6 +84,26 @@ def openapi_document(routes: Sequence[Route]) -> Json:
     }
 
 
+def _plain(schema: Any) -> Any:
+    """The schema as generators of clients understand it best.
+
+    msgspec writes an enum without its type, and a choice between words as a choice between enums: generated, that
+    would be a value of any type, or one type per part.
+    """
+    if isinstance(schema, list):
+        return [_plain(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _plain(part) for name, part in schema.items()}
+    choices = plain.get("anyOf", ())
+    if len(choices) > 1 and all(choice.keys() == {"type", "enum"} for choice in choices):
+        del plain["anyOf"]
+        plain["enum"] = [word for choice in choices for word in choice["enum"]]
+    if "enum" in plain and all(isinstance(word, str) for word in plain["enum"]):
+        plain = {"type": "string"} | plain
+    return plain
+
+
 def _is_model(model: Any) -> bool:
     return model is not None and model is not bytes
 
@@ -97,7 +114,13 @@ def _answers(route: Route) -> tuple[Any, ...]:
 
 def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
     if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
-        return _EVENT
+        # OpenAPI 3.1 has no word for the items of a stream: its schema is that of the whole text.
+        data = schema_of[id(route.answer)]
+        return {
+            "type": "string",
+            "description": "Server-Sent Events; see `x-event-data`.",
+            "x-event-data": data,
+        }
     if route.answer is None:
         return {"type": "string"}
     schemas = [schema_of[id(answer)] for answer in _answers(route)]
@@ -106,7 +129,7 @@ def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
 
 def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
     operation: Json = {
-        "operationId": _operation_id(route),
+        "operationId": operation_id(route),
         "tags": [route.tag],
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_headers(route)],
@@ -126,16 +149,32 @@ def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
     return operation
 
 
-def _operation_id(route: Route) -> str:
-    name: str = route.run.__name__
-    noun = type(getattr(route.run, "__self__", route)).__name__.removesuffix("Routes")
-    return f"{noun[0].lower()}{noun[1:]}_{name}"
+_STANDARD_METHODS = {"GET": "get", "POST": "create", "PUT": "update"}
+
+
+def operation_id(route: Route) -> str:
+    """What a generated client calls the operation: the route's own name, else verb and noun of its path.
+
+    `/v1/products`: listProducts and createProduct; `/v1/products/{product_id}`: getProduct;
+    `/v1/parcels/{parcel_id}:pack`: packParcel; `/v1/products:batchGet`: batchGetProducts.
+    """
+    if route.name:
+        return route.name
+    path, _, verb = route.path.partition(":")
+    plural = [step for step in path.split("/") if step and "{" not in step][-1].capitalize()
+    singular = plural.removesuffix("s")
+    if verb:
+        return verb + (singular if route.verb else plural)
+    if route.method == "GET" and not path.endswith("}"):
+        return f"list{plural}"
+    return _STANDARD_METHODS[route.method] + singular
 
 
 def _request_content(route: Route, schema_of: Mapping[int, Json]) -> Json:
     if route.body is bytes:
-        return {media_type: {"schema": {"type": "string"}} for media_type in route.media_types} | {
-            route.media_types[0]: {"schema": {"type": "string"}, "example": route.body_example}
+        schema = {"type": "string", "format": "binary"}
+        return {media_type: {"schema": schema} for media_type in route.media_types} | {
+            route.media_types[0]: {"schema": schema, "example": route.body_example}
         }
     content: Json = {"schema": schema_of[id(route.body)]}
     if route.body_example is not None:
@@ -155,7 +194,8 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
         str(route.status): {
             "description": "Done." if route.status == 200 else "Created.",
             "headers": {name: _header(text) for name, text in headers.items()},
-            "content": {route.answer_media_type: content},
+            "content": {route.answer_media_type: content}
+            | {media_type: {"schema": {"type": "string"}} for media_type in route.answer_media_types_too},
         }
     }
     if route.conditional:

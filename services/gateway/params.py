@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+import msgspec
+
 from services.gateway.errors import at_parameter
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -107,6 +109,31 @@ def several(
 
     schema = {"type": "string", "description": f"1 to {items_max} values separated by commas"}
     return Param(name, description, schema, read, required=required, example=example)
+
+
+FIELDS = "fields"
+
+
+def fields(document: type[msgspec.Struct], noun: str) -> Param:
+    """The fields that an answer is to have, by name; None where all are wanted."""
+    known = msgspec.structs.fields(document)
+    names = tuple(field.encode_name for field in known)
+
+    def read(value: str) -> tuple[str, ...] | None:
+        wanted = tuple(dict.fromkeys(value.split(","))) if value else None
+        for name in wanted or ():
+            if name not in names:
+                _refuse(FIELDS, f"a {noun} has no field {name[:100]!r}")
+        return wanted
+
+    schema = {"type": "string", "maxLength": len(",".join(names)), "examples": [",".join(names[:2])]}
+    return Param(
+        FIELDS,
+        f"Only these fields of each {noun}, separated by commas: {', '.join(names)}. The answer then lacks fields that "
+        "its schema requires: read it as plain JSON.",
+        schema,
+        read,
+    )
 
 
 def uuid(name: str, description: str) -> Param:

@@ -13,6 +13,7 @@ from services.gateway.auth import KeyRing
 from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
+from services.gateway.cors import Cors, origins_of
 from services.gateway.openapi import openapi_document
 from services.gateway.order_feed import OrderFeed
 from services.gateway.order_reader import OrderReader
@@ -127,7 +128,14 @@ class Gateway:
             *meta.routes(),
         )
         meta.openapi = msgspec.json.encode(openapi_document(self.routes))
-        self.app = Edge(self.routes, KeyRing(settings.api_keys), requests_max=settings.requests_max)
+        origins = origins_of(settings.cors_origins)
+        self.app = Edge(
+            self.routes,
+            KeyRing(settings.api_keys),
+            requests_max=settings.requests_max,
+            cors=Cors(origins) if origins else None,
+            compress_bytes_min=settings.compress_bytes_min,
+        )
 
     def condition(self) -> dict[str, str]:
         """What keeps the gateway from being ready, by part."""

@@ -32,6 +32,13 @@ _DETAIL_FIELDS = {
     EventName.CANCELLED: "reason",
     EventName.PROGRESSED: "cause",
 }
+EVENT_TYPES: dict[str, tuple[str, ...]] = {
+    ORDERS_TOPIC: (
+        _ORDER_PLACED,
+        *(make_message().DESCRIPTOR.full_name for make_message in _MESSAGES.values()),
+    )
+}
+"""Every type that is sent, by topic."""
 
 
 def topics(*, partitions: int, replication: int) -> list[TopicSpec]:

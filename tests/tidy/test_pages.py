@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -60,6 +61,16 @@ def development_packages() -> set[str]:
     return {package_of(line) for line in lines if line and not line.startswith("#")}
 
 
+def npm_packages() -> set[str]:
+    """What the clients and the site take from npm, by name."""
+    return {
+        name.lower()
+        for path in (*ROOT.glob("sdk/*/package.json"), *ROOT.glob("deploy/*/package.json"))
+        for kind in ("dependencies", "devDependencies")
+        for name in json.loads(path.read_text(encoding="utf-8")).get(kind, ())
+    }
+
+
 def first_columns() -> list[set[str]]:
     """The packages that each table of the page explains."""
     tables = re.findall(r"(?:^\|.*\n)+", DEPENDENCIES.read_text(encoding="utf-8"), re.MULTILINE)
@@ -91,7 +102,8 @@ def test_every_metric_that_a_page_names_exists() -> None:
 
 
 def test_the_page_of_dependencies_explains_each_and_no_other() -> None:
-    runtime, development = first_columns()
+    runtime, development, of_npm = first_columns()
     assert runtime == runtime_packages()
     stubs = {name for name in development_packages() if name.startswith("types-")}
     assert development - {"types-*"} == development_packages() - stubs - runtime
+    assert of_npm == npm_packages()

@@ -62,6 +62,7 @@ class AvailabilityRoutes(Resource):
                 "storefront",
                 "availability",
                 "What can be promised of some SKUs",
+                name="getAvailability",
                 query=(
                     params.several(
                         "skus",

@@ -6,10 +6,12 @@ from typing import Any
 
 import openapi_ui_bundles.swagger_ui
 
+from services.gateway import problem_pages
 from services.gateway.call import Call, Reply
 from services.gateway.errors import CATALOGUE, Problem, catalogue_json, slug
 from services.gateway.routes.resource import document
 from services.gateway.routes.route import Route
+from services.gateway.schemas.meta import Alive, ProblemType, ProblemTypes, Readiness
 
 Condition = Callable[[], Mapping[str, str]]
 """What still keeps the gateway from being ready, by part; "ok" for what does not."""
@@ -85,22 +87,32 @@ class Meta:
 
     async def problems(self, call: Call) -> Reply:
         """GET /problems"""
-        return document({"problems": catalogue_json()})
+        if problem_pages.is_for_people(call.header(b"accept")):
+            return _page(problem_pages.catalogue_page(CATALOGUE.values()))
+        return _varied(document({"problems": catalogue_json()}))
 
     async def problem(self, call: Call) -> Reply:
         """GET /problems/{problem}"""
         wanted = call.path["problem"]
         for kind, entry in zip(CATALOGUE.values(), catalogue_json(), strict=True):
             if slug(kind.reason) == wanted:
-                return document(entry)
+                if problem_pages.is_for_people(call.header(b"accept")):
+                    return _page(problem_pages.problem_page(kind))
+                return _varied(document(entry))
         raise Problem("ROUTE_NOT_FOUND", "there is no such type of problem")
 
     def routes(self) -> tuple[Route, ...]:
         """The table."""
-        answer = dict[str, Any]
         return (
             Route(
-                "GET", "/healthz", self.healthz, None, "meta", "Whether the process is alive", answer=answer
+                "GET",
+                "/healthz",
+                self.healthz,
+                None,
+                "meta",
+                "Whether the process is alive",
+                answer=Alive,
+                name="getHealth",
             ),
             Route(
                 "GET",
@@ -110,12 +122,29 @@ class Meta:
                 "meta",
                 "Whether the read models have caught up",
                 "503 with the same document while they have not.",
-                answer=answer,
+                answer=Readiness,
                 answer_example={"ready": True, "checks": {"read models": "ok"}},
+                name="getReadiness",
             ),
-            Route("GET", "/openapi.json", self.document, None, "meta", "This document", answer=answer),
             Route(
-                "GET", "/docs", self.viewer, None, "meta", "A viewer for it", answer_media_type="text/html"
+                "GET",
+                "/openapi.json",
+                self.document,
+                None,
+                "meta",
+                "This document",
+                answer=dict[str, Any],
+                name="getOpenApi",
+            ),
+            Route(
+                "GET",
+                "/docs",
+                self.viewer,
+                None,
+                "meta",
+                "A viewer for it",
+                answer_media_type="text/html",
+                name="getDocs",
             ),
             Route(
                 "GET",
@@ -126,8 +155,19 @@ class Meta:
                 "A part of the viewer",
                 answer_media_type="text/css",
                 reasons=("ROUTE_NOT_FOUND",),
+                name="getDocsAsset",
             ),
-            Route("GET", "/problems", self.problems, None, "meta", "Every type of problem", answer=answer),
+            Route(
+                "GET",
+                "/problems",
+                self.problems,
+                None,
+                "meta",
+                "Every type of problem",
+                "JSON, or a page for people where Accept names HTML first, as browsers do.",
+                answer=ProblemTypes,
+                answer_media_types_too=("text/html",),
+            ),
             Route(
                 "GET",
                 "/problems/{problem}",
@@ -135,10 +175,26 @@ class Meta:
                 None,
                 "meta",
                 "One type of problem",
-                answer=answer,
+                "What the `type` of a problem leads to: JSON, or a page for people where Accept names HTML first.",
+                answer=ProblemType,
+                answer_media_types_too=("text/html",),
                 reasons=("ROUTE_NOT_FOUND",),
             ),
         )
+
+
+def _page(body: bytes) -> Reply:
+    return Reply(
+        200,
+        body,
+        media_type=problem_pages.HTML,
+        headers=(problem_pages.POLICY, problem_pages.VARY, _NOSNIFF),
+    )
+
+
+def _varied(reply: Reply) -> Reply:
+    reply.headers.append(problem_pages.VARY)
+    return reply
 
 
 @cache

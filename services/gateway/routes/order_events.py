@@ -78,7 +78,8 @@ class OrderEvents(Resource):
                 "Follow an order",
                 "Server-Sent Events: one `order` event with the present state, then one per change; the event's "
                 "id is the order's version. Comments keep the connection alive. The stream ends after a final state.",
-                answer=None,
+                name="followOrder",
+                answer=OrderChange,
                 answer_media_type=EVENT_STREAM_MEDIA_TYPE,
                 answer_example=examples.EVENTS,
                 reasons=("ORDER_NOT_FOUND", "OVERLOADED"),

@@ -21,7 +21,14 @@ from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
 from services.gateway.order_reader import OrderReader
 from services.gateway.routes import examples
-from services.gateway.routes.resource import Resource, document, encode, is_not_modified, not_modified
+from services.gateway.routes.resource import (
+    Resource,
+    document,
+    encode,
+    is_not_modified,
+    not_modified,
+    picked,
+)
 from services.gateway.routes.route import Route
 from services.gateway.schemas.orders import (
     CancelOrder,
@@ -129,6 +136,8 @@ class Orders(Resource):
         quoted = f'"{order.etag}"'.encode()
         if is_not_modified(call, quoted):
             return not_modified(quoted)
+        if (fields := call.query[params.FIELDS]) is not None:
+            return Reply(200, picked(encode(order_of(order)), fields), headers=((b"etag", quoted),))
         return document(order_of(order), etag=order.etag)
 
     async def page(self, call: Call) -> Reply:
@@ -145,7 +154,11 @@ class Orders(Resource):
             if query[name] is not None:
                 times.write(getattr(request, name), query[name])
         page = await self.clients.call(self.clients.orders.ListOrders, request)
-        return document(OrderPage([order_of(order) for order in page.orders], page.next_page_token))
+        orders = [order_of(order) for order in page.orders]
+        if (fields := query[params.FIELDS]) is not None:
+            sparse = [msgspec.Raw(picked(encode(order), fields)) for order in orders]
+            return document({"orders": sparse, "next_page_token": page.next_page_token})
+        return document(OrderPage(orders, page.next_page_token))
 
     async def history(self, call: Call) -> Reply:
         """GET /v1/orders/{order_id}/history"""
@@ -237,6 +250,7 @@ class Orders(Resource):
                 "gives the same bytes again, with `Idempotency-Replayed: true`. With `Prefer: wait=N` the answer "
                 "is the order as it stands once it is decided, or after N seconds. An order for a SKU of which nothing "
                 "is left for its country may be refused at once as `SOLD_OUT`, or taken and then `rejected`.",
+                name="placeOrder",
                 body=PlaceOrder,
                 body_example=examples.ORDER,
                 status=201,
@@ -271,6 +285,7 @@ class Orders(Resource):
                     params.text("buyer_ref", "Only this buyer's.", chars_max=128),
                     params.moment("create_time_from", "Only created at or after."),
                     params.moment("create_time_before", "Only created before."),
+                    params.fields(Order, "order"),
                     *params.paging(500, 50),
                 ),
                 answer=OrderPage,
@@ -283,6 +298,7 @@ class Orders(Resource):
                 "storefront",
                 "orders",
                 "Get an order",
+                query=(params.fields(Order, "order"),),
                 answer=Order,
                 answer_headers=etag,
                 conditional=True,
@@ -295,6 +311,7 @@ class Orders(Resource):
                 "storefront",
                 "orders",
                 "Every transition of an order",
+                name="getOrderHistory",
                 answer=OrderHistory,
                 reasons=("ORDER_NOT_FOUND",),
             ),
@@ -343,6 +360,7 @@ class Orders(Resource):
                 "storefront",
                 "orders",
                 "What a cart costs now",
+                name="quoteCart",
                 body=QuoteCart,
                 body_example=examples.QUOTE,
                 answer=Quote,

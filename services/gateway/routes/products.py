@@ -13,7 +13,7 @@ from services.gateway.errors import at_parameter, at_pointer
 from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Entry, Products, entry_of
 from services.gateway.routes import examples
-from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified
+from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified, picked
 from services.gateway.routes.route import Route
 from services.gateway.schemas.catalog import Product, ProductBatch, ProductIds, ProductPage
 from services.gateway.translate.catalog import STATUS, product_proto
@@ -67,6 +67,8 @@ class ProductRoutes(Resource):
         entry = await self._products.get(call.tenant_id, call.path["product_id"])
         if is_not_modified(call, entry.etag):
             return not_modified(entry.etag)
+        if (fields := call.query[params.FIELDS]) is not None:
+            return Reply(200, picked(entry.body, fields), headers=((b"etag", entry.etag),))
         return _detail(entry)
 
     async def page(self, call: Call) -> Reply:
@@ -76,7 +78,7 @@ class ProductRoutes(Resource):
             given = next((name for name in _FILTERS if query[name]), None)
             if given is not None:
                 raise at_parameter("FIELD_INVALID", given, "not together with ids")
-            return await self._batch(call, query[_IDS])
+            return await self._batch(call, query[_IDS], query[params.FIELDS])
         request = pb.ListProductsRequest(
             tenant_id=call.tenant_id,
             page_size=query["page_size"],
@@ -86,21 +88,25 @@ class ProductRoutes(Resource):
             status=query["status"],
         )
         asked = tuple(query[name] for name in _FILTERS)
-        return Reply(200, await self._pages.get(call.tenant_id, asked, lambda: self._list(request)))
+        body = await self._pages.get(call.tenant_id, asked, lambda: self._list(request))
+        if (fields := query[params.FIELDS]) is not None:
+            page = _page_decoder.decode(body)
+            body = _page([picked(bytes(one), fields) for one in page.products], page.next_page_token)
+        return Reply(200, body)
 
     async def _list(self, request: pb.ListProductsRequest) -> bytes:
         page = await self.clients.call(self.clients.products.ListProducts, request)
         bodies = [self._body(request.tenant_id, product) for product in page.products]
-        return b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), encode(page.next_page_token))
+        return _page(bodies, page.next_page_token)
 
     async def batch_get(self, call: Call) -> Reply:
         """POST /v1/products:batchGet"""
         return await self._batch(call, (await self.read(call, self._ids_decoder)).ids)
 
-    async def _batch(self, call: Call, ids: Sequence[str]) -> Reply:
+    async def _batch(self, call: Call, ids: Sequence[str], fields: Sequence[str] | None = None) -> Reply:
         valid = [one for one in ids if params.PRODUCT_ID.fullmatch(one)]
         found = dict(zip(valid, await self._products.get_many(call.tenant_id, valid), strict=True))
-        bodies = [entry.body for one in ids if (entry := found.get(one)) is not None]
+        bodies = [picked(entry.body, fields) for one in ids if (entry := found.get(one)) is not None]
         missing = [one for one in ids if found.get(one) is None]
         return Reply(200, b'{"products":[%b],"missing":%b}' % (b",".join(bodies), encode(missing)))
 
@@ -156,6 +162,7 @@ class ProductRoutes(Resource):
                     params.text("merchant_id", "Only this merchant's.", chars_max=40),
                     params.text("category", "Only this category and those below it.", chars_max=200),
                     params.word("status", "Only this status.", STATUS.number_of),
+                    params.fields(Product, "product"),
                     *params.paging(200, 50),
                 ),
                 answer=(ProductPage, ProductBatch),
@@ -180,6 +187,7 @@ class ProductRoutes(Resource):
                 "storefront",
                 "products",
                 "Get a product",
+                query=(params.fields(Product, "product"),),
                 answer=Product,
                 answer_headers={"ETag": "Changes with the product."},
                 conditional=True,
@@ -207,6 +215,20 @@ class ProductRoutes(Resource):
                 ),
             ),
         )
+
+
+class _Page(msgspec.Struct):
+    """A page of products that is not read any further."""
+
+    products: list[msgspec.Raw]
+    next_page_token: str
+
+
+_page_decoder = msgspec.json.Decoder(_Page)
+
+
+def _page(bodies: Sequence[bytes], next_page_token: str) -> bytes:
+    return b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), encode(next_page_token))
 
 
 def _detail(entry: Entry, *, status: int = 200, location: str = "") -> Reply:

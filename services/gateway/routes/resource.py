@@ -1,5 +1,6 @@
 """What all resources do alike."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -49,6 +50,16 @@ def document(value: Any, *, status: int = 200, etag: str = "", location: str = "
     if location:
         headers.append((b"location", location.encode()))
     return Reply(status, encode(value), headers=headers)
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def picked(body: bytes, fields: Sequence[str] | None) -> bytes:
+    """Of a JSON object only these fields, in their own order; all of it for None."""
+    if fields is None:
+        return body
+    return encode({name: value for name, value in _members.decode(body).items() if name in fields})
 
 
 def is_not_modified(call: Call, quoted_etag: bytes) -> bool:

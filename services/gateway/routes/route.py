@@ -31,6 +31,8 @@ class Route:
 
     `role` None means that no key is needed. `references` are NOT_FOUND reasons about something that the body
     names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
+    `name` is what a generated client calls it where the rule of `openapi.operation_id` gives no good one.
+    `answer_media_types_too` are what else the answer may be, by the Accept header, as text for people.
     `is_open` False turns a request away as overload before anything of it but its head is read.
     `reasons` are the refusals worth documenting beside those that every route has.
     """
@@ -50,6 +52,7 @@ class Route:
     status: int = 200
     answer: Any = None
     answer_media_type: str = "application/json"
+    answer_media_types_too: tuple[str, ...] = ()
     answer_example: object = None
     answer_headers: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: Literal["required", "optional"] | None = None
@@ -60,6 +63,7 @@ class Route:
     keep_wrapper: bool = False
     is_open: Callable[[], bool] | None = None
     reasons: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def path_names(self) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class StockRoutes(Resource):
                 "operator",
                 "stock",
                 "The ledger of a SKU, newest first",
+                name="listStockLedger",
                 query=(
                     params.text(
                         "sku", "The SKU.", chars_max=params.SKU_CHARS_MAX, required=True, example="WIG-18"

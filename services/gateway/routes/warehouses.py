@@ -7,7 +7,7 @@ from services.gateway import params
 from services.gateway.call import Call, Reply
 from services.gateway.errors import at_pointer
 from services.gateway.routes import examples
-from services.gateway.routes.resource import Resource, document
+from services.gateway.routes.resource import Resource, document, is_not_modified, not_modified
 from services.gateway.routes.route import Route
 from services.gateway.schemas.warehouse import Warehouse, WarehousePage
 from services.gateway.translate.warehouse import warehouse_of, warehouse_proto
@@ -44,6 +44,9 @@ class Warehouses(Resource):
         """GET /v1/warehouses/{warehouse_id}"""
         request = pb.GetWarehouseRequest(tenant_id=call.tenant_id, warehouse_id=call.path["warehouse_id"])
         found = await self.clients.call(self.clients.warehouses.GetWarehouse, request)
+        quoted = f'"{found.etag}"'.encode()
+        if is_not_modified(call, quoted):
+            return not_modified(quoted)
         return document(warehouse_of(found), etag=found.etag)
 
     async def page(self, call: Call) -> Reply:
@@ -94,6 +97,7 @@ class Warehouses(Resource):
                 "Get a warehouse",
                 answer=Warehouse,
                 answer_headers=etag,
+                conditional=True,
                 reasons=("WAREHOUSE_NOT_FOUND",),
             ),
             Route(

@@ -1,5 +1,6 @@
 """What documents of all services share."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,8 @@ Currency = Annotated[str, Meta(description="ISO 4217.", examples=["EUR"], max_le
 Text = Annotated[str, Meta(max_length=20_000)]
 Units = Annotated[int, Meta(ge=-INT64_MAX, le=INT64_MAX)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="1 to 1,000,000.")]
+# msgspec leaves the format out where a time may lack its offset; ours never do on the way out.
+Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 NextPageToken = Annotated[str, Meta(description="Empty on the last page.")]
 
 

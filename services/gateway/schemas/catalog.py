@@ -1,6 +1,5 @@
 """Merchants and products."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -10,6 +9,7 @@ from services.gateway.schemas.base import (
     OUTPUT_ONLY,
     Document,
     Etag,
+    Moment,
     Money,
     NextPageToken,
     Region,
@@ -25,9 +25,7 @@ ProductId = Annotated[
 MerchantId = Annotated[
     str, Meta(max_length=256, description="1 to 40 of [a-z0-9-].", examples=["north-lights"])
 ]
-SetByServer = Annotated[
-    datetime | None, Meta(description="Set by the service.", extra_json_schema=OUTPUT_ONLY)
-]
+SetByServer = Annotated[Moment | None, Meta(description="Set by the service.", extra_json_schema=OUTPUT_ONLY)]
 
 
 class Merchant(Document, kw_only=True):

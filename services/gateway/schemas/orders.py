@@ -1,6 +1,5 @@
 """Orders, quotes and their history."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -9,6 +8,7 @@ from services.gateway.schemas.base import (
     INT32_MAX,
     Currency,
     Document,
+    Moment,
     Money,
     NextPageToken,
     Quantity,
@@ -165,7 +165,7 @@ class Order(Document):
     lines: list[OrderLine]
     ship_to: Address
     payment_terms: PaymentTermsWord | Literal["unspecified"]
-    payment_expire_time: datetime | None
+    payment_expire_time: Moment | None
     payment_state: PaymentStateWord
     payment_id: str
     parcels: list[OrderParcel]
@@ -173,8 +173,8 @@ class Order(Document):
         str, Meta(description="Why it was rejected or cancelled, as a stable word; else empty.")
     ]
     sourcing: Annotated[str, Meta(description="How the stock was sourced, in words; empty before.")]
-    create_time: datetime | None
-    update_time: datetime | None
+    create_time: Moment | None
+    update_time: Moment | None
 
 
 class OrderPage(Document):
@@ -200,7 +200,7 @@ class OrderTransition(Document):
     to_state: OrderStateWord | Literal["none"]
     cause: str
     detail: str
-    time: datetime | None
+    time: Moment | None
 
 
 class OrderHistory(Document):

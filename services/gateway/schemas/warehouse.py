@@ -1,6 +1,5 @@
 """Warehouses, stock, availability and parcels."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -10,6 +9,7 @@ from services.gateway.schemas.base import (
     INT64_MAX,
     Document,
     Etag,
+    Moment,
     Money,
     NextPageToken,
     Region,
@@ -77,7 +77,7 @@ class Stock(Document):
     on_hand: int
     reserved: int
     available: int
-    update_time: datetime | None
+    update_time: Moment | None
 
 
 class StockPage(Document):
@@ -136,7 +136,7 @@ class LedgerEntry(Document):
     reason: LedgerReasonWord | Literal["unspecified"]
     document: str
     actor: str
-    create_time: datetime | None
+    create_time: Moment | None
 
 
 class LedgerPage(Document):
@@ -203,10 +203,10 @@ class Parcel(Document):
     items: list[ParcelItem]
     carrier: str
     tracking_number: str
-    create_time: datetime | None
-    pack_time: datetime | None
-    ship_time: datetime | None
-    deliver_time: datetime | None
+    create_time: Moment | None
+    pack_time: Moment | None
+    ship_time: Moment | None
+    deliver_time: Moment | None
 
 
 class ParcelPage(Document):

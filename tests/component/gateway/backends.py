@@ -296,6 +296,17 @@ class Warehouse(
         request.warehouse.version, request.warehouse.etag = 1, "1"
         return request.warehouse
 
+    async def GetWarehouse(
+        self, request: warehouse_service_pb2.GetWarehouseRequest, context: Any
+    ) -> warehouse_service_pb2.Warehouse:
+        await self.note(request)
+        return warehouse_service_pb2.Warehouse(
+            warehouse_id=request.warehouse_id,
+            kind=warehouse_service_pb2.WAREHOUSE_KIND_OVERSEAS,
+            version=7,
+            etag="7",
+        )
+
     async def UpdateWarehouse(
         self, request: warehouse_service_pb2.UpdateWarehouseRequest, context: Any
     ) -> warehouse_service_pb2.Warehouse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from services.gateway.config import GatewaySettings
-from services.gateway.openapi import openapi_document
+from services.gateway.openapi import openapi_document, operation_id
 from services.gateway.routes.route import Route
 from services.gateway.wiring import Gateway
 
@@ -78,3 +79,28 @@ async def test_examples_decode_as_bodies(routes: tuple[Route, ...]) -> None:
     for route in routes:
         if route.body is not None and route.body is not bytes:
             msgspec.json.decode(msgspec.json.encode(route.body_example), type=route.body)
+
+
+async def test_every_operation_has_the_name_that_a_client_would_guess(routes: tuple[Route, ...]) -> None:
+    names = {(route.method, route.path): operation_id(route) for route in routes}
+    assert len(set(names.values())) == len(routes)
+    assert all(re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)*", name) for name in names.values()), names
+    assert names["POST", "/v1/orders"] == "placeOrder"
+    assert names["GET", "/v1/orders"] == "listOrders"
+    assert names["GET", "/v1/orders/{order_id}"] == "getOrder"
+    assert names["POST", "/v1/orders/{order_id}:pay"] == "payOrder"
+    assert names["PUT", "/v1/products/{product_id}"] == "updateProduct"
+    assert names["POST", "/v1/products:batchGet"] == "batchGetProducts"
+
+
+async def test_every_enum_has_one_type_and_every_time_its_format(routes: tuple[Route, ...]) -> None:
+    schemas = json.loads(msgspec.json.encode(openapi_document(routes)))["components"]["schemas"]
+    for name, schema in schemas.items():
+        for field, described in schema["properties"].items():
+            choices = described.get("anyOf", [described])
+            real = [choice for choice in choices if choice != {"type": "null"}]
+            assert len(real) == 1, (name, field)
+            if "enum" in real[0]:
+                assert real[0]["type"] == "string", (name, field)
+            if field == "time" or field.endswith("_time"):
+                assert real[0]["format"] == "date-time", (name, field)

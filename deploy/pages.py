@@ -1,25 +1,27 @@
-"""Writes docs/configuration.md from the code: every variable of every service, of the local stack and its tools.
+"""Write the pages that are made from the code: docs/configuration.md and docs/problems.md. Run by `make pages`.
 
-`python -m deploy.docs --check` only tells whether the page is current; it exits 1 where it is not.
+`python -m deploy.pages --check` only tells whether they are current; it exits 1 where one is not.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from deploy.local.settings import MONITORING_PORT_DEFAULTS, PORT_DEFAULTS, ROOT
 from services.catalog.config import CatalogSettings
 from services.chassis import config
 from services.gateway.config import GatewaySettings
+from services.gateway.errors import catalogue_markdown
 from services.orders.config import OrdersSettings
 from services.warehouse.config import WarehouseSettings
 
-PAGE = ROOT / "docs" / "configuration.md"
+DOCS = ROOT / "docs"
 
 HEAD = """\
 # Configuration
 
-Written by `make docs` from the code; do not edit.
+Written by `make pages` from the code; do not edit.
 
 A service reads its variables once, at its start. Every fault is reported at once, one line each with the variable's
 name, and the process exits with 2. The value of `NAME` is taken from, in this order: the variable `NAME`; the file
@@ -65,6 +67,7 @@ TOOLS = """
 | `KEEP` | `make bench-growth` | | Anything: the filled stacks' data are kept for the next time. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
 | `CHAOS_ORDERS` | `make test-chaos`, `test` | `1000` | Orders of each crash run. |
+| `SOURCE_URL` | `make docs` | | Where the site's links to source files lead: `https://code.example/main`. |
 | `PROFILE` | `make laws` | `ci` | `deep`: drawn anew each time and twenty times as much. |
 | `MINUTES` | `make chaos`, `fuzz` | `5`, `10` | How long. |
 | `SEED` | `make chaos` | another each time | The plan of faults, the load and every fault's choices. |
@@ -81,8 +84,8 @@ SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
 )
 
 
-def page() -> str:
-    """Return the page's text."""
+def configuration() -> str:
+    """Return the text of docs/configuration.md."""
     ports = "".join(
         f"| `{name}` | `{default}` | Port on loopback. |\n"
         for name, default in {**PORT_DEFAULTS, **MONITORING_PORT_DEFAULTS}.items()
@@ -91,16 +94,24 @@ def page() -> str:
     return f"{HEAD}{LOCAL}{ports}{TOOLS}{tables}"
 
 
+PAGES = {"configuration.md": configuration, "problems.md": catalogue_markdown}
+
+
 def main(arguments: list[str]) -> int:
-    """Write or check the page."""
-    text = page()
+    """Write or check the pages."""
+    stale = [name for name, text in PAGES.items() if not _is_current(DOCS / name, text())]
     if "--check" in arguments:
-        current = PAGE.exists() and PAGE.read_text() == text
-        print(f"docs: {PAGE.name} is {'current' if current else 'out of date: run `make docs`'}")
-        return 0 if current else 1
-    PAGE.write_text(text)
-    print(f"docs: wrote {PAGE.relative_to(ROOT)}")
+        for name in stale:
+            print(f"pages: {name} is out of date: run `make pages`")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"pages: wrote docs/{name}")
     return 0
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

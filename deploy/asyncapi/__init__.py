@@ -1,0 +1,1 @@
+"""The AsyncAPI document of every topic, made from the contracts and from what the services publish."""
