@@ -19,7 +19,10 @@ def carry(url: str, keys: dict[str, str]) -> demo.Document:
     try:
         demo.seed(operator, lambda text: print(f"seed: {text}", flush=True))
         order = demo.place(storefront)
-        print(f"order: {order['order_id']} is {order['state']}, {order['sourcing'] or order['reason']}", flush=True)
+        print(
+            f"order: {order['order_id']} is {order['state']}, {order['sourcing'] or order['reason']}",
+            flush=True,
+        )
         return demo.deliver(storefront, operator, order)
     finally:
         operator.close()

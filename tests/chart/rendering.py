@@ -29,8 +29,10 @@ Manifest = dict[str, Any]
 
 
 def helm() -> Path:
-    """The helm of `make chart-tools`, or the machine's; without one the test is skipped, or fails in `make chart-check`."""
-    found = shutil.which("helm", path=f"{ROOT / '.local' / 'tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
+    """The helm of `make chart-tools`, or the machine's; without one the test is skipped, in `make chart-check` it fails."""
+    found = shutil.which(
+        "helm", path=f"{ROOT / '.local' / 'tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
     if found is None:
         if os.environ.get("CHART_CHECK"):
             pytest.fail("helm is missing: run `make chart-tools`")

@@ -1,4 +1,4 @@
-"""An engine, the four images and the stack that compose.yaml describes: made once, and taken away with all they leave."""
+"""An engine, the four images and the stack of compose.yaml: made once, and taken away with all they leave."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def images(engine: Engine, scratch: Path) -> Iterator[dict[str, dict[str, Any]]]
     stack = Stack(engine, "", {})
     try:
         with measured("four images built"):
-            stack.compose("build", "--quiet", *SERVICES)
+            stack.compose("build", *SERVICES)
         yield {service: engine.inspect(name) for service, name in names.items()}
     finally:
         if not engine.own:

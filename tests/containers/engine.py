@@ -1,4 +1,4 @@
-"""A real Docker Engine with Compose: the one that runs, or one of the test's own with all it leaves taken away again."""
+"""A real Docker Engine with Compose: the one that runs, or one of the test's own that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -167,7 +167,9 @@ def fetch_plugins(plugins: Path, scratch: Path) -> None:
     for package in scratch.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, scratch / "root"], check=True)
     for name in ("docker-compose", "docker-buildx"):
-        found = next((path for path in (scratch / "root").rglob(name) if path.parent.name == "cli-plugins"), None)
+        found = next(
+            (path for path in (scratch / "root").rglob(name) if path.parent.name == "cli-plugins"), None
+        )
         if found is None:
             raise EngineError(f"Debian's {name} holds no plugin any more")
         shutil.copy2(found, plugins / name)
@@ -176,7 +178,11 @@ def fetch_plugins(plugins: Path, scratch: Path) -> None:
 def _debian_uri() -> str:
     """Where this machine gets its Debian packages from."""
     for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        found = re.search(r"^(?:URIs:|deb(?: \[.*?\])?) *(https?://\S+/debian)/?\s", path.read_text(), re.M) if path.exists() else None
+        found = (
+            re.search(r"^(?:URIs:|deb(?: \[.*?\])?) *(https?://\S+/debian)/?\s", path.read_text(), re.M)
+            if path.exists()
+            else None
+        )
         if found:
             return found[1]
     return DEBIAN_URI
@@ -191,7 +197,9 @@ def _forward_policy() -> str:
 def _remove_rules() -> None:
     """Delete exactly the rules and chains that are Docker's: others may have come in the meantime."""
     for table in ("filter", "nat", "raw"):
-        saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True, check=False).stdout
+        saved = subprocess.run(
+            ["iptables-save", "-t", table], capture_output=True, text=True, check=False
+        ).stdout
         lines = saved.splitlines()
         for line in lines:
             if line.startswith("-A ") and OURS.search(line):

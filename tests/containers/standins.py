@@ -23,15 +23,20 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def make_base(engine: Engine, scratch: Path) -> None:
-    """Debian with Python, venv and pip, and the authorities that this machine trusts, under the name of Python's image."""
+    """Debian with Python, venv and pip, and the certificates that this machine trusts, under Python's image's name."""
     if shutil.which("mmdebstrap") is None:
         install("mmdebstrap")
     rootfs = scratch / "rootfs.tar"
     done = subprocess.run(
         [
-            *("mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates,python3,python3-venv,python3-pip"),
+            *(
+                "mmdebstrap",
+                "--quiet",
+                "--variant=minbase",
+                "--include=ca-certificates,python3,python3-venv,python3-pip",
+            ),
             f'--customize-hook=cp {CERTIFICATES} "$1{CERTIFICATES}"',
-            *("--customize-hook=rm -rf \"$1\"/usr/share/doc/* \"$1\"/usr/share/man/*", _codename(), str(rootfs)),
+            *(_codename(), str(rootfs)),
         ],
         capture_output=True,
         text=True,
@@ -45,7 +50,7 @@ def make_base(engine: Engine, scratch: Path) -> None:
 
 def make_servers(engine: Engine, scratch: Path) -> None:
     """PostgreSQL and Kafka on that base."""
-    postgres = ("build", "--quiet", "--build-arg", f"BASE={BASE}", "--tag", POSTGRES)
+    postgres = ("build", "--build-arg", f"BASE={BASE}", "--tag", POSTGRES)
     engine.run(*postgres, "--file", HERE / "postgres.Dockerfile", HERE)
     context = scratch / "kafka"
     shutil.copytree(HERE, context)
@@ -56,7 +61,7 @@ def make_servers(engine: Engine, scratch: Path) -> None:
     distribution.ensure(print)
     shutil.copytree(distribution.libraries, context / "libs")
     shutil.copy2(ROOT / "deploy" / "local" / "log4j2.properties", context)
-    kafka = ("build", "--quiet", "--build-arg", f"BASE={BASE}", "--tag", KAFKA)
+    kafka = ("build", "--build-arg", f"BASE={BASE}", "--tag", KAFKA)
     engine.run(*kafka, "--file", context / "kafka.Dockerfile", context)
     shutil.rmtree(context)
 

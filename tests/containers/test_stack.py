@@ -76,7 +76,15 @@ def test_an_image_lists_its_locked_packages_and_no_tool(engine: Engine, images: 
 def test_an_image_refuses_a_wrong_configuration_on_a_read_only_file_system(
     engine: Engine, images: Images, service: str
 ) -> None:
-    hardened = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
+    hardened = (
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+        "--network",
+        "none",
+    )
     done = engine.try_run(
         "run", "--rm", *hardened, "--env", "LOG_LEVEL=loud", images[service]["Id"], "config"
     )
@@ -123,7 +131,9 @@ def test_an_order_is_carried_to_delivery(stack: Stack) -> None:
 
 def test_three_replicas_share_the_calls(stack: Stack) -> None:
     with measured("orders scaled to three"):
-        stack.compose("up", "--detach", "--wait", "--no-recreate", "--no-build", "--scale", "orders=3", "orders")
+        stack.compose(
+            "up", "--detach", "--wait", "--no-recreate", "--no-build", "--scale", "orders=3", "orders"
+        )
     replicas = stack.containers("orders")
     assert len(replicas) == 3
     shop = demo.Shop(stack.url, stack.keys["storefront"])
@@ -203,7 +213,9 @@ def placements(stack: Stack, container: str) -> float:
     url = f"http://127.0.0.1:{ADMIN_PORTS['orders']}/metrics"
     code = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
     rows = re.findall(
-        r"^sampan_rpc_server_handled_total\{([^}]*)\} ([\d.e+]+)$", stack.inside(container, code), re.MULTILINE
+        r"^sampan_rpc_server_handled_total\{([^}]*)\} ([\d.e+]+)$",
+        stack.inside(container, code),
+        re.MULTILINE,
     )
     assert rows
     return sum(float(value) for labels, value in rows if "BatchPlaceOrders" in labels)

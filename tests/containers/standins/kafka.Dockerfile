@@ -2,7 +2,8 @@
 # interface. KAFKA_* variables become server.properties by the class that the official image runs for it.
 ARG BASE
 FROM ${BASE}
-RUN apt-get update \
+RUN mkdir -p /usr/share/man/man1 \
+    && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1000 --user-group --no-create-home appuser \
