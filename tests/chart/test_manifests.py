@@ -24,6 +24,7 @@ from tests.chart.rendering import (
     named,
     pod_specs,
     run_helm,
+    template,
 )
 
 KUBERNETES = ("1.27", "1.34")
@@ -191,18 +192,19 @@ def test_policies_let_only_the_gateway_call_the_services(values: str) -> None:
         assert components == {"gateway"}
 
 
-REFUSED = {
-    "an unknown value": ["--set", "kafka.bootstrp=kafka:9092"],
-    "a variable that is no string": ["--set", "config.TRACE_SAMPLE_RATIO=1"],
-    "brokers without a port": ["--set", "kafka.bootstrap=kafka"],
-    "no brokers": ["--set", "kafka.bootstrap="],
-    "a service without its secret": ["--set", "services.orders.secrets.ORDERS_DSN=null"],
-    "no replica": ["--set", "defaults.replicas=0"],
-    "a digest that is none": ["--set", "services.orders.digest=latest"],
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "an unknown value": (["--set", "kafka.bootstrp=kafka:9092"], "bootstrp"),
+    "a variable that is no string": (["--set", "config.TRACE_SAMPLE_RATIO=1"], "TRACE_SAMPLE_RATIO"),
+    "brokers without a port": (["--set", "kafka.bootstrap=kafka"], "bootstrap"),
+    "no brokers": (["--set", "kafka.bootstrap="], "name your Kafka's brokers"),
+    "a service without its secret": (["--set", "services.orders.secrets.ORDERS_DSN=null"], "ORDERS_DSN"),
+    "no replica": (["--set", "defaults.replicas=0"], "replicas"),
+    "a digest that is none": (["--set", "services.orders.digest=latest"], "digest"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_wrong_values_are_refused(case: str) -> None:
-    done = run_helm("template", "shop", CHART, "--values", VALUES["minimal"], *REFUSED[case])
+    done = template("--values", VALUES["minimal"], *REFUSED[case][0])
     assert done.returncode != 0, done.stdout
+    assert REFUSED[case][1] in done.stderr
