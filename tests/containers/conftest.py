@@ -107,12 +107,15 @@ def images(engine: Engine, scratch: Path) -> Iterator[dict[str, dict[str, Any]]]
     """The images by service, as the engine describes them."""
     secrets = scratch / "secrets"
     prepare(secrets)
+    ports = map(str, free_ports(3))
     engine.environment |= {
         "SAMPAN_IMAGES": PREFIX,
         "SAMPAN_VERSION": VERSION,
         "SAMPAN_SECRETS": str(secrets),
         "SAMPAN_REVISION": "0123456789abcdef0123456789abcdef01234567",
-        "GATEWAY_PORT": str(free_ports(1)[0]),
+        "GATEWAY_PORT": next(ports),
+        "PROMETHEUS_PORT": next(ports),
+        "ALERTMANAGER_PORT": next(ports),
     }
     names = {service: f"{PREFIX}/{service}:{VERSION}" for service in SERVICES}
     stack = Stack(engine, "", {})
@@ -140,4 +143,4 @@ def stack(engine: Engine, images: dict[str, dict[str, Any]], scratch: Path) -> I
         raise
     finally:
         with measured("docker compose down --volumes"):
-            stack.compose("down", "--volumes", "--timeout", "30")
+            stack.compose("--profile", "monitoring", "down", "--volumes", "--timeout", "30")

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent / "standins"
 BASE = "python:3.11-slim-bookworm"
 POSTGRES = "postgres:17-bookworm"
 KAFKA = "apache/kafka:4.4.0"
+MONITORING = {"prometheus": "prom/prometheus:v3.5.0", "alertmanager": "prom/alertmanager:v0.28.1"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -64,6 +65,13 @@ def make_servers(engine: Engine, scratch: Path) -> None:
     kafka = ("build", "--build-arg", f"BASE={BASE}", "--tag", KAFKA)
     engine.run(*kafka, "--file", context / "kafka.Dockerfile", context)
     shutil.rmtree(context)
+
+
+def make_monitoring(engine: Engine) -> None:
+    """Prometheus and Alertmanager; there is no Grafana but by a registry."""
+    for target, name in MONITORING.items():
+        command = ("build", "--build-arg", f"BASE={BASE}", "--target", target, "--tag", name)
+        engine.run(*command, "--file", HERE / "prometheus.Dockerfile", HERE)
 
 
 def _codename() -> str:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from deploy.compose.order import carry
 from deploy.local import demo
-from deploy.local.settings import ROOT
+from deploy.local.settings import LOOPBACK, ROOT
 from tests.containers import standins
 from tests.containers.conftest import SERVICES, VERSION, Stack, figures, measured
 from tests.containers.engine import Engine
@@ -179,7 +180,38 @@ def test_a_killed_replica_loses_no_order_and_comes_back(stack: Stack) -> None:
     assert carry(stack.url, stack.keys)["state"] == "delivered"
 
 
-def test_figures_of_memory(stack: Stack) -> None:
+@pytest.mark.skipif(not (ROOT / "deploy" / "prometheus").is_dir(), reason="no deploy/prometheus to run with")
+def test_prometheus_watches_every_replica_and_knows_its_alertmanager(stack: Stack) -> None:
+    if stack.engine.own:
+        standins.make_monitoring(stack.engine)
+    with measured("Prometheus and Alertmanager started"):
+        stack.compose(
+            *("--profile", "monitoring", "up", "--detach", "--wait", "--no-recreate", "--no-build"),
+            *("--scale", "orders=3", "prometheus", "alertmanager"),
+        )
+    api = f"http://{LOOPBACK}:{stack.engine.environment['PROMETHEUS_PORT']}/api/v1"
+
+    def watched() -> dict[str, list[str]]:
+        jobs: dict[str, list[str]] = {}
+        for target in httpx.get(f"{api}/targets", timeout=10).json()["data"]["activeTargets"]:
+            jobs.setdefault(target["labels"]["job"], []).append(target["health"])
+        return jobs
+
+    expected = {service: 3 if service == "orders" else 1 for service in SERVICES}
+    eventually(
+        lambda: all(watched().get(job, []) == ["up"] * count for job, count in expected.items()),
+        "every replica is scraped",
+    )
+    eventually(
+        lambda: bool(httpx.get(f"{api}/alertmanagers", timeout=10).json()["data"]["activeAlertmanagers"]),
+        "the alertmanager is known",
+    )
+    rules = httpx.get(f"{api}/rules", timeout=10).json()["data"]["groups"]
+    assert rules
+    assert not [rule["lastError"] for group in rules for rule in group["rules"] if rule.get("lastError")]
+
+
+def test_nothing_ran_out_of_memory(stack: Stack) -> None:
     for service in (*SERVICES, "postgres", "kafka"):
         container = stack.containers(service)[0]
         used = stack.engine.run("stats", "--no-stream", "--format", "{{.MemUsage}}", container).strip()

@@ -125,5 +125,7 @@ def test_what_stands_in_for_official_images_has_their_names() -> None:
     services = compose()["services"]
     assert default_of(services["postgres"]["image"]) == standins.POSTGRES
     assert default_of(services["kafka"]["image"]) == standins.KAFKA
+    for name, image in standins.MONITORING.items():
+        assert default_of(services[name]["image"]) == image
     assert default_of(compose()["x-build"]["args"]["BASE"]) == standins.BASE
     assert f"ARG BASE={standins.BASE}\n" in DOCKERFILE.read_text()
