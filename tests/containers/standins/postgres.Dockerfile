@@ -8,7 +8,8 @@ RUN apt-get update \
     && ln -s /usr/lib/postgresql/*/bin /opt/postgresql \
     && mkdir -p /var/lib/postgresql/data /docker-entrypoint-initdb.d \
     && chown -R postgres:postgres /var/lib/postgresql \
-    && chmod 1777 /var/lib/postgresql/data
+    && chmod 1777 /var/lib/postgresql/data \
+    && install --directory --owner postgres --group postgres --mode 3777 /var/run/postgresql
 ENV PATH=/opt/postgresql:$PATH PGDATA=/var/lib/postgresql/data
 COPY postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 VOLUME /var/lib/postgresql/data
