@@ -11,7 +11,8 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	monitoring monitoring-down monitoring-check test-monitoring dashboards \
 	lint format types layers proto-lint proto-breaking pages lock wheels \
-	openapi asyncapi sdk test-sdk docs site
+	openapi asyncapi sdk test-sdk docs \
+	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check
 
 help: ## List all targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -124,7 +125,35 @@ test-sdk: sdk ## Let both clients place an order and read it back, on a system o
 docs: gen ## Build the documentation site in dist/site; a broken link fails
 	@$(PY) -m deploy.site
 
-site: docs
+# --- Containers
+
+HELM_VERSION := v3.21.4
+TOOLS := $(CURDIR)/.local/tools/bin
+
+images: compose-secrets ## Build the four images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
+	@SAMPAN_REVISION=$$(git rev-parse HEAD 2>/dev/null) SAMPAN_CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
+		docker compose build catalog orders warehouse gateway
+
+compose-secrets: ## Make the passwords and keys that compose.yaml mounts, where they are missing
+	@$(PYTHON) -m deploy.compose.prepare
+
+compose-up: images ## Start everything in containers and wait until it is ready (ARGS="--profile monitoring" for more)
+	@docker compose $(ARGS) up --detach --wait
+
+compose-order: gen ## Seed the containers' catalogue and carry one order to delivery
+	@$(PY) -m deploy.compose.order
+
+compose-down: ## Stop the containers (ARGS=--volumes deletes their data as well)
+	@docker compose --profile monitoring down $(ARGS)
+
+test-containers: gen ## Build the images, run the stack on a real Docker Engine, kill a replica (starts an engine where none runs)
+	@TEST_CONTAINERS=1 $(PYTEST) tests/containers $(ARGS)
+
+chart-tools: ## Install helm into .local/tools (needs Go)
+	@test -x $(TOOLS)/helm || (mkdir -p $(TOOLS) && GOBIN=$(TOOLS) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION))
+
+chart-check: gen chart-tools ## Lint the Helm chart and check what it renders against Kubernetes' schemas
+	@CHART_CHECK=1 $(PYTEST) tests/chart $(ARGS)
 
 # --- The tree
 

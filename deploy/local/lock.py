@@ -1,4 +1,5 @@
-"""Resolve and lock every dependency with hashes: one lock for the whole tree, one smaller lock per image.
+"""Resolve and lock every dependency with hashes: one lock for the whole tree, one smaller lock per image,
+and one for what images are built with.
 
 Run by `make lock`. The locks carry no addresses, so that they hold behind any package mirror.
 """
@@ -52,6 +53,12 @@ def main(arguments: list[str]) -> int:
             constraint="requirements.txt",
             upgrade=upgrade,
         )
+    compile_lock(
+        ROOT / "deploy" / "images" / "requirements.txt",
+        ["deploy/images/requirements.in"],
+        constraint="requirements.txt",
+        upgrade=upgrade,
+    )
     return 0
 
 

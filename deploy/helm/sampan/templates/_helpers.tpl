@@ -1,0 +1,132 @@
+{{/* Names: <release>-sampan, or the release alone where it says sampan already. */}}
+{{- define "sampan.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sampan.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "sampan.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The facts of each service that no value changes: ports, and the consumer groups with their topics. */}}
+{{- define "sampan.facts" -}}
+gateway:
+  ports: {http: 8080, admin: 9100}
+  database: false
+  lag: []
+catalog:
+  ports: {grpc: 50051, admin: 9101}
+  database: true
+  lag: []
+orders:
+  ports: {grpc: 50052, admin: 9102}
+  database: true
+  lag:
+    - {group: orders.fulfilments, topic: sampan.warehouse.fulfilments.v1}
+    - {group: orders.catalog, topic: sampan.catalog.products.v1}
+warehouse:
+  ports: {grpc: 50053, admin: 9103}
+  database: true
+  lag:
+    - {group: warehouse.orders, topic: sampan.orders.orders.v1}
+{{- end -}}
+
+{{/* One service as a whole: defaults, then services.<name>, then its facts. Takes (list . name); gives YAML. */}}
+{{- define "sampan.service" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $own := index $root.Values.services $name | default dict -}}
+{{- $facts := index (include "sampan.facts" $root | fromYaml) $name -}}
+{{- $merged := mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $own) (dict "name" $name "facts" $facts) -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/* Takes (list . name). */}}
+{{- define "sampan.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "sampan.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "sampan.selector" . }}
+app.kubernetes.io/part-of: sampan
+app.kubernetes.io/version: {{ default $root.Chart.AppVersion $root.Values.image.tag | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Takes (list . service). */}}
+{{- define "sampan.image" -}}
+{{- $root := index . 0 -}}
+{{- $service := index . 1 -}}
+{{- $repository := printf "%s/%s" $root.Values.image.registry $service.name -}}
+{{- if $service.digest -}}
+{{- printf "%s@%s" $repository $service.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $root.Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A service's variables as a map: what the chart decides, then config, then its own config. Takes (list . service). */}}
+{{- define "sampan.variables" -}}
+{{- $root := index . 0 -}}
+{{- $service := index . 1 -}}
+{{- $prefix := upper $service.name -}}
+{{- $variables := dict "KAFKA_BOOTSTRAP" (required "kafka.bootstrap: name your Kafka's brokers, host:port[,host:port]" $root.Values.kafka.bootstrap) -}}
+{{- $_ := set $variables (printf "%s_DRAIN_WAIT_S" $prefix) (toString $service.drainWaitSeconds) -}}
+{{- $_ := set $variables (printf "%s_DRAIN_GRACE_S" $prefix) (toString $service.drainGraceSeconds) -}}
+{{- if $service.facts.database -}}
+{{- $_ := set $variables "TOPIC_PARTITIONS" (toString $root.Values.kafka.partitions) -}}
+{{- $_ := set $variables "TOPIC_REPLICATION" (toString $root.Values.kafka.replication) -}}
+{{- else -}}
+{{- range $callee, $port := dict "catalog" 50051 "orders" 50052 "warehouse" 50053 -}}
+{{- $address := printf "dns:///%s-%s.%s.svc.%s:%d" (include "sampan.fullname" $root) $callee $root.Release.Namespace $root.Values.clusterDomain $port -}}
+{{- $_ := set $variables (printf "%s_ADDRESS" (upper $callee)) $address -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $variables (deepCopy $root.Values.config) (deepCopy $service.config)) -}}
+{{- end -}}
+
+{{- define "sampan.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "sampan.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* The secret files, under the names of their variables: SECRETS_DIR finds them. Takes a map of references. */}}
+{{- define "sampan.secretsVolume" -}}
+name: secrets
+projected:
+  # Everybody in the pod: there is one process in it, and it is not their owner.
+  defaultMode: 0444
+  sources:
+  {{- range $variable, $reference := . }}
+    - secret:
+        name: {{ $reference.name }}
+        items: [{key: {{ $reference.key }}, path: {{ $variable }}}]
+  {{- end }}
+{{- end -}}
