@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
-from services.gateway.auth import KeyRing
+from services.gateway.auth import Callers
 from services.gateway.call import Call, Reply, read_query
 from services.gateway.cycle import CYCLE, Cycle
 from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, Problem, problem_json, problem_of
@@ -74,8 +74,8 @@ class _Served:
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, routes: Sequence[Route], keys: KeyRing, *, requests_max: int) -> None:
-        self._keys = keys
+    def __init__(self, routes: Sequence[Route], callers: Callers, *, requests_max: int) -> None:
+        self._callers = callers
         self._requests_max = requests_max
         self._in_flight = 0
         # By method and path, where an id at the end of the path is left out.
@@ -167,10 +167,13 @@ class Edge:
             call.is_stream = True
             self._in_flight -= 1
         try:
-            if route.role is not None:
-                call.caller = self._keys.caller(call.headers)
-                if not call.caller.may(route.role):
-                    raise Problem("ROLE_MISSING", f"the route needs the role {route.role}")
+            if route.roles is not None:
+                caller = self._callers.known(call.headers) or await self._callers.verified(call.headers)
+                call.caller = caller
+                if route.roles.isdisjoint(caller.roles):
+                    raise Problem("ROLE_MISSING", f"the route needs one of: {', '.join(sorted(route.roles))}")
+                if caller.scope is not None and caller.scope not in route.scopes:
+                    raise Problem("SCOPE_TOO_NARROW", f"the key is for some {caller.scope} only")
             if route.path_names:
                 name = route.path_names[0]
                 is_valid, reason, _ = PATH_IDS[name]
@@ -216,7 +219,7 @@ class Edge:
 
 _METHODS = frozenset(("GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH"))
 _ROUTED = frozenset(HttpMethod)
-_CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND"))
+_CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND", "API_KEY_NOT_FOUND"))
 
 
 class _Sent:

@@ -129,7 +129,7 @@ class Call:
 
     @property
     def tenant_id(self) -> str:
-        """The marketplace that the key belongs to."""
+        """The marketplace that the credential belongs to."""
         return self.caller.tenant_id
 
     def header(self, name: bytes) -> str | None:
@@ -225,7 +225,7 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
 
-_NOBODY = Caller("", "storefront")
+_NOBODY = Caller("", frozenset(), "")
 
 
 def _label(name: bytes) -> str:

@@ -111,7 +111,10 @@ class Meta:
                 "Whether the read models have caught up",
                 "503 with the same document while they have not.",
                 answer=answer,
-                answer_example={"ready": True, "checks": {"read models": "ok"}},
+                answer_example={
+                    "ready": True,
+                    "checks": {"keys": "ok", "read models": "ok", "order feed": "ok"},
+                },
             ),
             Route("GET", "/openapi.json", self.document, None, "meta", "This document", answer=answer),
             Route(

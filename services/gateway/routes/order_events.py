@@ -9,9 +9,11 @@ from services.gateway.call import Call, Stream
 from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
+from services.gateway.roles import MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
+from services.gateway.routes.scopes import order_missing
 from services.gateway.schemas.orders import OrderChange
 from services.gateway.translate.orders import FINAL_STATES, STATE
 
@@ -66,7 +68,10 @@ class OrderEvents(Resource):
 
     async def _order(self, call: Call, order_id: str) -> pb.Order:
         request = pb.GetOrderRequest(tenant_id=call.tenant_id, order_id=order_id)
-        return await self.clients.call(self.clients.orders.GetOrder, request)
+        order = await self.clients.call(self.clients.orders.GetOrder, request)
+        if not call.caller.sees("merchants", order.merchant_id):
+            raise order_missing()
+        return order
 
     def routes(self) -> tuple[Route, ...]:
         """The table."""
@@ -75,7 +80,7 @@ class OrderEvents(Resource):
                 "GET",
                 "/v1/orders/{order_id}/events",
                 self.follow,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Follow an order",
                 "Server-Sent Events: one `order` event with the present state, then one per change; the event's "
@@ -84,6 +89,7 @@ class OrderEvents(Resource):
                 answer_media_type=EVENT_STREAM_MEDIA_TYPE,
                 answer_example=examples.EVENTS,
                 reasons=("ORDER_NOT_FOUND", "OVERLOADED"),
+                scopes=MERCHANTS,
             ),
         )
 

@@ -19,9 +19,11 @@ from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector, copy_of
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
+from services.gateway.roles import MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, document, encode, is_not_modified, not_modified
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import order_missing
 from services.gateway.schemas.orders import (
     CancelOrder,
     Order,
@@ -146,6 +148,8 @@ class Orders(Resource):
 
     async def history(self, call: Call) -> Reply:
         """GET /v1/orders/{order_id}/history"""
+        if call.caller.scope is not None:
+            await self._order(call, call.path["order_id"])
         request = pb.GetOrderHistoryRequest(tenant_id=call.tenant_id, order_id=call.path["order_id"])
         history = await self.clients.call(self.clients.orders.GetOrderHistory, request)
         return document(OrderHistory([transition_of(one) for one in history.transitions]))
@@ -179,7 +183,10 @@ class Orders(Resource):
 
     async def _order(self, call: Call, order_id: str) -> pb.Order:
         request = pb.GetOrderRequest(tenant_id=call.tenant_id, order_id=order_id)
-        return await self.clients.call(self.clients.orders.GetOrder, request)
+        order = await self.clients.call(self.clients.orders.GetOrder, request)
+        if not call.caller.sees("merchants", order.merchant_id):
+            raise order_missing()
+        return order
 
     def _wait_s(self, call: Call) -> int:
         """The seconds of `Prefer: wait=N`, at most the setting; 0 where there is none that we understand."""
@@ -227,7 +234,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/orders",
                 self.place,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Place an order",
                 "Answers the order as it was placed (state `pending`); a repetition with the same Idempotency-Key "
@@ -260,7 +267,7 @@ class Orders(Resource):
                 "GET",
                 "/v1/orders",
                 self.page,
-                "storefront",
+                allow("storefront", "reader"),
                 "orders",
                 "List orders, newest first",
                 query=(
@@ -277,29 +284,31 @@ class Orders(Resource):
                 "GET",
                 "/v1/orders/{order_id}",
                 self.get,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Get an order",
                 answer=Order,
                 answer_headers=etag,
                 conditional=True,
                 reasons=("ORDER_NOT_FOUND",),
+                scopes=MERCHANTS,
             ),
             Route(
                 "GET",
                 "/v1/orders/{order_id}/history",
                 self.history,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Every transition of an order",
                 answer=OrderHistory,
                 reasons=("ORDER_NOT_FOUND",),
+                scopes=MERCHANTS,
             ),
             Route(
                 "POST",
                 "/v1/orders/{order_id}:cancel",
                 self.cancel,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Cancel an order",
                 "At once before it is confirmed; afterwards the warehouse is asked to intercept it (`cancelling`).",
@@ -316,7 +325,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/orders/{order_id}:pay",
                 self.pay,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Pay an order",
                 body=PayOrder,
@@ -337,7 +346,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/quotes",
                 self.quote,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "What a cart costs now",
                 body=QuoteCart,
