@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -174,6 +175,8 @@ class Edge:
                     raise Problem("ROLE_MISSING", f"the route needs one of: {', '.join(sorted(route.roles))}")
                 if caller.scope is not None and caller.scope not in route.scopes:
                     raise Problem("SCOPE_TOO_NARROW", f"the key is for some {caller.scope} only")
+                if call.is_stream:
+                    call.still_known = partial(self._callers.still_known, call.headers)
             if route.path_names:
                 name = route.path_names[0]
                 is_valid, reason, _ = PATH_IDS[name]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.chassis.errors import DomainError
 from services.gateway.errors import Problem
 from services.gateway.roles import PLATFORM_TENANT_ID, ROLE_OF_SCOPE, ROLES, Role, ScopeKind
 
@@ -58,6 +59,11 @@ class Caller:
     actor: str
     scope: ScopeKind | None = None
     scope_ids: frozenset[str] = frozenset()
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether its key is one of the file's, which are good before anything is read."""
+        return ":" not in self.actor
 
     def sees(self, scope: ScopeKind, name: str) -> bool:
         """Whether a merchant or a warehouse of the tenant is there for this caller."""
@@ -161,20 +167,40 @@ class Callers:
         self._tokens = tokens
 
     def known(self, headers: Mapping[bytes, bytes]) -> Caller | None:
-        """The caller of a request that carries a key that we know; raises a 401 or 403 problem."""
-        return self._ring.find(_credential_in(headers))
+        """The caller of a request that carries a key that we know; raises a 401, 403 or 503 problem."""
+        caller = self._ring.find(_credential_in(headers))
+        if caller is not None and not self._is_caught_up() and not caller.is_of_file:
+            # What has been read so far may be older than the key's end or its tenant's suspension.
+            raise _starting()
+        return caller
+
+    async def still_known(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the credential of a request that is long under way would be taken now; so it is where its issuer
+        cannot be asked."""
+        try:
+            if self.known(headers) is None:
+                await self.verified(headers)
+        except Problem:
+            return False
+        except DomainError:
+            return True
+        return True
 
     async def verified(self, headers: Mapping[bytes, bytes]) -> Caller:
         """The caller of a request that carries something else; raises a 401, 403 or 503 problem."""
         credential = _credential_in(headers)
+        if not self._is_caught_up():
+            # Before that a good key would look unknown, and its owner would give it up.
+            raise _starting()
         if self._tokens is not None and credential.count(b".") == 2 and b"authorization" in headers:
             caller = await self._tokens.caller(credential)
             self._ring.admit(caller)
             return caller
-        if not self._is_caught_up():
-            # Before that a good key would look unknown, and its owner would give it up.
-            raise Problem("STARTING", "the keys are being read", retry_after_s=1)
         raise Problem("CREDENTIAL_UNKNOWN", "the API key is not known", headers=dict(_CHALLENGE))
+
+
+def _starting() -> Problem:
+    return Problem("STARTING", "the keys are being read", retry_after_s=1)
 
 
 def refused_token(detail: str) -> Problem:

@@ -104,8 +104,8 @@ class Gateway:
             on_demand=True,
         )
         self.feed.source = self.tail
-        ring = KeyRing(settings.api_keys)
-        self.keys = Keys(ring)
+        self.ring = KeyRing(settings.api_keys)
+        self.keys = Keys(self.ring)
         # A reader of its own: a revocation must not wait behind a million products.
         self.access = SnapshotReader(
             topics=(TENANTS_TOPIC, KEYS_TOPIC),
@@ -133,7 +133,7 @@ class Gateway:
         )
         meta.openapi = msgspec.json.encode(openapi_document(self.routes))
         callers = Callers(
-            ring, is_caught_up=self.access.caught_up.is_set, tokens=make_tokens(settings.oidc())
+            self.ring, is_caught_up=self.access.caught_up.is_set, tokens=make_tokens(settings.oidc())
         )
         self.app = Edge(self.routes, callers, requests_max=settings.requests_max)
 

@@ -45,6 +45,9 @@ class OrderEvents(Resource):
                 return
             while not self._feed.closing:
                 version, state = await self._next(call, order_id, subscription)
+                if not await call.still_known():
+                    # Its key was revoked or its token has expired: it may come again with another.
+                    return
                 if version <= seen:
                     yield b": still here\n\n"
                     continue

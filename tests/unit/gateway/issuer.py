@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,6 +31,12 @@ _JWK_OF: dict[str, Any] = {
 }
 
 
+@cache
+def _private_key(algorithm: str) -> Any:
+    """Made once: a key of RSA takes its time, and the tests tell keys apart by their ids."""
+    return _MAKERS[algorithm]()
+
+
 @dataclass
 class Issuer:
     """Its private keys by id, and what it publishes; `requests` counts how often it was asked."""
@@ -43,8 +50,8 @@ class Issuer:
     location: str = ""
 
     def add(self, kid: str, algorithm: str, *, private: Any = None, **changes: Any) -> Any:
-        """Makes a key and publishes its public half."""
-        private = private or _MAKERS[algorithm]()
+        """Takes a key and publishes its public half."""
+        private = private or _private_key(algorithm)
         self.keys[kid] = (algorithm, private)
         public = json.loads(_JWK_OF[algorithm].to_jwk(private.public_key()))
         self.published.append(public | {"kid": kid, "use": "sig", "alg": algorithm} | changes)
