@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.settings import MONITORING_PORT_DEFAULTS, PORT_DEFAULTS, ROOT
+from services.access.config import AccessSettings
 from services.catalog.config import CatalogSettings
 from services.chassis import config
 from services.gateway.config import GatewaySettings
@@ -41,7 +42,7 @@ LOCAL = """\
 | `SAMPAN_LOCAL_DIR` | `.local` | Folder of data, logs, keys and downloads. |
 | `KAFKA_BOOTSTRAP` | | An existing Kafka, used instead of starting one. |
 | `KAFKA_HOME` | | An unpacked Kafka whose jars are used instead of fetching them by Maven. |
-| `CATALOG_DSN`, `ORDERS_DSN`, `WAREHOUSE_DSN` | | Existing databases; PostgreSQL is started only for those not named. |
+| `<SERVICE>_DSN` | | Existing databases, as `ORDERS_DSN`; PostgreSQL is started only for the others. |
 | `JAVA_HOME` | | The JDK (17 or newer) to run Kafka on. |
 """
 
@@ -78,6 +79,7 @@ TOOLS = """
 
 SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
     ("gateway", GatewaySettings),
+    ("access", AccessSettings),
     ("catalog", CatalogSettings),
     ("orders", OrdersSettings),
     ("warehouse", WarehouseSettings),

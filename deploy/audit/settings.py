@@ -40,8 +40,9 @@ def parse(arguments: Sequence[str]) -> AuditSettings:
     """Reads the command line; argparse ends the process on a fault, SettingsError is for the rest."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.audit",
-        description="Examine databases and topics (CATALOG_DSN, ORDERS_DSN, WAREHOUSE_DSN, KAFKA_BOOTSTRAP; "
-        "by default the local stack). Exit 1: an invariant is broken; 2: something could not be examined.",
+        description="Examine databases and topics (ACCESS_DSN, CATALOG_DSN, ORDERS_DSN, WAREHOUSE_DSN, "
+        "KAFKA_BOOTSTRAP; by default the local stack). Exit 1: an invariant is broken; "
+        "2: something could not be examined.",
     )
     add = parser.add_argument
     add("--settle", type=float, default=60.0, help="seconds to wait at most for the system to come to rest")

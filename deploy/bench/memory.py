@@ -35,7 +35,7 @@ from deploy.bench.load import send_all
 from deploy.bench.measure import await_decided
 from deploy.bench.report import shown
 from deploy.bench.world import World
-from deploy.local.settings import SERVICES
+from deploy.local.settings import MEASURED_SERVICES
 from deploy.local.stack import Stack
 from services.chassis.queries import load_queries
 
@@ -58,7 +58,7 @@ class Sample:
     @property
     def total_mb(self) -> float:
         """Of the four services."""
-        return sum(self.memory_mb.get(name, 0.0) for name in SERVICES)
+        return sum(self.memory_mb.get(name, 0.0) for name in MEASURED_SERVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,11 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_COULD_NOT_RUN
     found = figures["memory"]
     table = Table(header_style="bold")
-    for name in ("orders", "orders/s", *SERVICES, "MB together"):
+    for name in ("orders", "orders/s", *MEASURED_SERVICES, "MB together"):
         table.add_column(name, justify="right")
     for sample in found["samples"]:
-        each = [shown(sample["memory_mb"].get(name)) for name in SERVICES]
-        together = sum(sample["memory_mb"].get(name, 0.0) for name in SERVICES)
+        each = [shown(sample["memory_mb"].get(name)) for name in MEASURED_SERVICES]
+        together = sum(sample["memory_mb"].get(name, 0.0) for name in MEASURED_SERVICES)
         table.add_row(f"{sample['orders']:,}", shown(sample["per_s"]), *each, shown(together))
     console_of().print(table)
     judged = Judgement(found["highest_mb"], found["rise_mb"], found["rise_share"])

@@ -11,7 +11,7 @@ from deploy.bench.machine import Cost
 from deploy.bench.measure import Part, await_decided, count_orders, measure, oversold_units
 from deploy.bench.open_loop import Arrival, send_at_rate
 from deploy.bench.world import World
-from deploy.local.settings import SERVICES
+from deploy.local.settings import MEASURED_SERVICES
 from deploy.replay.report import percentile
 
 SEED = 20_101_201
@@ -164,13 +164,15 @@ def cost_figures(cost: Cost) -> Run:
     cpu = {name: round(ms, 4) for name, ms in cost.cpu_ms_each.items()}
     return {
         "cpu_ms_per_order": cpu,
-        "cpu_ms_per_order_services": round(sum(cpu.get(name, 0.0) for name in SERVICES), 4),
+        "cpu_ms_per_order_services": round(sum(cpu.get(name, 0.0) for name in MEASURED_SERVICES), 4),
         "cpu_ms_per_order_databases": {
-            name: round(ms, 4) for name, ms in sorted(cost.databases_cpu_ms_each.items()) if name in SERVICES
+            name: round(ms, 4)
+            for name, ms in sorted(cost.databases_cpu_ms_each.items())
+            if name in MEASURED_SERVICES
         },
         "network_bytes_per_order": round(cost.network_bytes_each),
         "memory_mb": dict(cost.memory_mb),
-        "memory_mb_services": round(sum(cost.memory_mb.get(name, 0.0) for name in SERVICES), 1),
+        "memory_mb_services": round(sum(cost.memory_mb.get(name, 0.0) for name in MEASURED_SERVICES), 1),
         "client_cpu_share": round(cost.client_cpu_share, 4),
         "others_cpu_share": round(cost.others_cpu_share, 4),
     }

@@ -32,7 +32,7 @@ from deploy.bench.machine import CLIENT, POSTGRES
 from deploy.bench.orders import Run, Volume
 from deploy.bench.report import shown
 from deploy.local.replicas import Replicas
-from deploy.local.settings import SERVICES
+from deploy.local.settings import MEASURED_SERVICES, SERVICES
 from deploy.local.stack import Stack
 from deploy.replay.settings import Target
 
@@ -60,7 +60,7 @@ def arrangements(replicas_max: int) -> Iterator[tuple[str, dict[str, int]]]:
         for count in range(2, replicas_max + 1):
             yield f"{count} {service}", one | {service: count}
     for count in range(2, replicas_max + 1):
-        yield f"{count} of each", dict.fromkeys(SERVICES, count)
+        yield f"{count} of each", one | dict.fromkeys(MEASURED_SERVICES, count)
 
 
 def bound_by(shares: Mapping[str, float], busiest: Mapping[str, float], cores: int) -> str:
@@ -99,7 +99,7 @@ def explained(run: Run, cores: int) -> Run:
         busiest[_part(name)] = max(busiest[_part(name)], ms * run["per_s"] / 1000)
     return run | {
         "cpu_ms_per_order": {name: round(ms, 4) for name, ms in cpu.items()},
-        "cpu_ms_per_order_services": round(sum(cpu[name] for name in SERVICES), 4),
+        "cpu_ms_per_order_services": round(sum(cpu[name] for name in MEASURED_SERVICES), 4),
         "shares": {name: round(share, 4) for name, share in shares.items()},
         "busiest_process": {name: round(share, 4) for name, share in busiest.items()},
         "bound": bound_by(shares, busiest, cores),

@@ -9,14 +9,15 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from deploy.local.keys import ensure_keys
-from deploy.local.settings import StackError
+from deploy.local.settings import TENANT_ID, StackError
 from deploy.local.stack import Stack
 
 CATALOGUE = Path(__file__).with_name("demonstration.json")
@@ -46,9 +47,9 @@ class Shop:
             base_url=base_url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=False
         )
 
-    def get(self, path: str, **query: str | int) -> Document:
+    def get(self, path: str, *, accept: Iterable[int] = (), **query: str | int) -> Document:
         """Return the document at `path`."""
-        return self._answer(self._client.get(path, params=query))
+        return self._answer(self._client.get(path, params=query), accept=accept)
 
     def post(
         self,
@@ -95,18 +96,22 @@ def demonstrate(stack: Stack) -> None:
     seeding = Shop(url, keys["operator"])
     operator = Shop(url, keys["operator"], traceparent=traceparent)
     storefront = Shop(url, keys["storefront"], traceparent=traceparent)
+    platform = Shop(url, keys["platform"])
     try:
+        tenant = {"tenant_id": TENANT_ID, "display_name": "The demonstration"}
+        platform.post("/v1/tenants", tenant, accept=(409,))
         seed(seeding, lambda text: stack.say("seed", text))
         order = place(storefront)
         stack.say(
             "order", f"{order['order_id']} placed: {order['state']}, {order['sourcing'] or order['reason']}"
         )
-        order = deliver(storefront, operator, order)
+        with packing(url, operator, traceparent) as packer:
+            order = deliver(storefront, packer, order)
         print_journey(stack, order, storefront.get(f"/v1/orders/{order['order_id']}/history"), trace_id)
     except httpx.HTTPError as fault:
         raise StackError(f"demonstration: the gateway did not answer: {fault!r}") from None
     finally:
-        for shop in (seeding, operator, storefront):
+        for shop in (seeding, operator, storefront, platform):
             shop.close()
 
 
@@ -168,7 +173,25 @@ def place(storefront: Shop) -> Document:
     return storefront.post("/v1/orders", wanted, key=f"demo-{secrets.token_hex(8)}", prefer="wait=10")
 
 
-def deliver(storefront: Shop, operator: Shop, order: Document) -> Document:
+@contextmanager
+def packing(url: str, operator: Shop, traceparent: str) -> Iterator[Shop]:
+    """The API with a key of its own for the packing line, which may do nothing else and is revoked afterwards."""
+    wanted = {"display_name": "Demonstration: packing line", "roles": ["warehouse"]}
+    issued = operator.post("/v1/api-keys", wanted, key=f"demo-{secrets.token_hex(8)}")
+    packer = Shop(url, issued["secret"], traceparent=traceparent)
+    try:
+        await_document(
+            lambda: packer.get("/v1/parcels", accept=(401,), page_size=1),
+            lambda found: "parcels" in found,
+            "the packing line's key",
+        )
+        yield packer
+    finally:
+        packer.close()
+        operator.post(f"/v1/api-keys/{issued['api_key']['api_key_id']}:revoke", {})
+
+
+def deliver(storefront: Shop, packer: Shop, order: Document) -> Document:
     """Pack, ship and deliver every parcel of the order; return the delivered order."""
     path = f"/v1/orders/{order['order_id']}"
     order = await_document(
@@ -180,12 +203,12 @@ def deliver(storefront: Shop, operator: Shop, order: Document) -> Document:
         raise StackError(f"demonstration: the order was {order['state']}: {order['reason']}")
     for number, parcel in enumerate(order["parcels"], start=1):
         parcel_path = f"/v1/parcels/{parcel['parcel_id']}"
-        operator.post(f"{parcel_path}:pack", None)
-        operator.post(
+        packer.post(f"{parcel_path}:pack", None)
+        packer.post(
             f"{parcel_path}:ship",
             {"carrier": "SEUR", "tracking_number": f"DEMO{order['order_id'][-8:]}{number}ES"},
         )
-        operator.post(f"{parcel_path}:deliver", None)
+        packer.post(f"{parcel_path}:deliver", None)
     return await_document(
         lambda: storefront.get(path), lambda found: found["state"] == "delivered", "the delivery"
     )

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from deploy.local.settings import TENANT_ID
 
-ROLES = ("storefront", "operator")
+ROLES = ("storefront", "operator", "platform")
+"""An operator may do everything in its tenant; the platform keeps tenants, and has one of its own."""
+PLATFORM_TENANT_ID = "platform"
 
 
 def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> dict[str, str]:
-    """Return the key of each role, making `folder`/storefront, /operator and the gateway's list where missing."""
+    """Return the key of each role, making a file of each in `folder` and the gateway's list where missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys: dict[str, str] = {}
     for role in ROLES:
@@ -21,9 +23,13 @@ def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> di
         if not file.exists():
             _write_private(file, f"sampan_{role}_{secrets.token_urlsafe(24)}\n")
         keys[role] = file.read_text().strip()
-    listed = [{"key": keys[role], "tenant_id": TENANT_ID, "role": role} for role in ROLES]
+    listed = [{"key": keys[role], "tenant_id": _tenant_of(role), "role": role} for role in ROLES]
     _write_private(folder / file_name, json.dumps(listed, indent=2) + "\n")
     return keys
+
+
+def _tenant_of(role: str) -> str:
+    return PLATFORM_TENANT_ID if role == "platform" else TENANT_ID
 
 
 def _write_private(file: Path, text: str) -> None:

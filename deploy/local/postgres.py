@@ -250,15 +250,21 @@ class Postgres:
         run_blocking(work())
 
     def _passwords(self) -> dict[str, str]:
-        try:
+        passwords: dict[str, str] = {}
+        with contextlib.suppress(FileNotFoundError):
             passwords = json.loads(self._passwords_file.read_text())
-        except FileNotFoundError:
-            passwords = {role: secrets.token_urlsafe(18) for role in ("postgres", *DATABASES)}
+        # An earlier release had fewer services.
+        missing = [role for role in ("postgres", *DATABASES) if role not in passwords]
+        if missing:
+            passwords |= {role: secrets.token_urlsafe(18) for role in missing}
             self._passwords_file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._passwords_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            new = self._passwords_file.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 json.dump(passwords, file)
-        return dict(passwords)
+            new.replace(self._passwords_file)
+        return passwords
 
     def _prepare_folder(self) -> Path:
         if self._user is None:

@@ -1,4 +1,4 @@
-"""The four services as background processes."""
+"""The services as background processes."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 TENANT_ID = "demo"
 
-DATABASES = ("catalog", "orders", "warehouse")
-SERVICES = ("catalog", "orders", "warehouse", "gateway")
+DATABASES = ("access", "catalog", "orders", "warehouse")
+SERVICES = ("access", "catalog", "orders", "warehouse", "gateway")
+MEASURED_SERVICES = ("catalog", "orders", "warehouse", "gateway")
+"""The four services that work for orders and reads: those whose CPU and memory the benches add up."""
 
 PORT_DEFAULTS: Mapping[str, int] = {
     "POSTGRES_PORT": 15432,
@@ -28,6 +30,8 @@ PORT_DEFAULTS: Mapping[str, int] = {
     "ORDERS_ADMIN_PORT": 9102,
     "WAREHOUSE_GRPC_PORT": 50053,
     "WAREHOUSE_ADMIN_PORT": 9103,
+    "ACCESS_GRPC_PORT": 50054,
+    "ACCESS_ADMIN_PORT": 9104,
 }
 
 MONITORING_PORT_DEFAULTS: Mapping[str, int] = {"PROMETHEUS_PORT": 9090, "ALERTMANAGER_PORT": 9093}
@@ -66,7 +70,7 @@ class StackSettings:
     dsns: Mapping[str, str] = field(default_factory=dict)
     """Existing databases by service; PostgreSQL is started only for those that are missing."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """Further variables for the four services."""
+    """Further variables for the services."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StackSettings:

@@ -40,7 +40,7 @@ class Narrator:
 
 
 class Stack:
-    """PostgreSQL, Kafka and the four services with one folder and one set of ports."""
+    """PostgreSQL, Kafka and the services with one folder and one set of ports."""
 
     def __init__(self, settings: StackSettings, *, say: Say = quiet) -> None:
         self.settings = settings
@@ -80,7 +80,7 @@ class Stack:
 
     @cached_property
     def services(self) -> dict[str, ServiceProcess]:
-        """The four services by name, with the variables they are started with."""
+        """The services by name, with the variables they are started with."""
         environment = self.settings.service_environment(bootstrap=self.bootstrap, dsns=self.dsns)
         return {
             name: ServiceProcess(

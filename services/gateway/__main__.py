@@ -12,8 +12,10 @@ async def serve(settings: GatewaySettings) -> None:
     async with Runtime(settings, name="gateway") as runtime:
         gateway = Gateway(settings)
         runtime.on_close("clients", gateway.close)
+        runtime.add_ready_check("keys", gateway.access.caught_up.is_set)
         runtime.add_ready_check("read models", gateway.snapshots.caught_up.is_set)
         runtime.add_ready_check("order feed", gateway.tail.caught_up.is_set)
+        runtime.spawn(gateway.access.run(), "keys", stop=gateway.access.stop)
         runtime.spawn(gateway.snapshots.run(), "read models", stop=gateway.snapshots.stop)
         runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
         server = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=settings.drain_grace_s)

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
-from services.gateway.auth import KeyRing
+from services.gateway.auth import Callers
 from services.gateway.call import Call, Reply, read_query
 from services.gateway.compression import compressed
 from services.gateway.cors import Cors
@@ -112,13 +113,13 @@ class Edge:
     def __init__(
         self,
         routes: Sequence[Route],
-        keys: KeyRing,
+        callers: Callers,
         *,
         requests_max: int,
         cors: Cors | None = None,
         compress_bytes_min: int = 0,
     ) -> None:
-        self._keys = keys
+        self._callers = callers
         self._cors = cors
         self.compress_bytes_min = compress_bytes_min
         self._requests_max = requests_max
@@ -228,10 +229,15 @@ class Edge:
             call.is_stream = True
             self._in_flight -= 1
         try:
-            if route.role is not None:
-                call.caller = self._keys.caller(call.headers)
-                if not call.caller.may(route.role):
-                    raise Problem("ROLE_MISSING", f"the route needs the role {route.role}")
+            if route.roles is not None:
+                caller = self._callers.known(call.headers) or await self._callers.verified(call.headers)
+                call.caller = caller
+                if route.roles.isdisjoint(caller.roles):
+                    raise Problem("ROLE_MISSING", f"the route needs one of: {', '.join(sorted(route.roles))}")
+                if caller.scope is not None and caller.scope not in route.scopes:
+                    raise Problem("SCOPE_TOO_NARROW", f"the key is for some {caller.scope} only")
+                if call.is_stream:
+                    call.still_known = partial(self._callers.still_known, call.headers)
             if route.path_names:
                 name = route.path_names[0]
                 is_valid, reason, _ = PATH_IDS[name]
@@ -274,7 +280,7 @@ class Edge:
 
 _METHODS = frozenset(("GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH"))
 _ROUTED = frozenset(HttpMethod)
-_CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND"))
+_CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND", "API_KEY_NOT_FOUND"))
 
 
 class _Sent:

@@ -6,7 +6,7 @@ UTF-8, unknown parameters and odd headers are refused before a route sees them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -110,6 +110,7 @@ class Call:
         "query",
         "receive",
         "scope",
+        "still_known",
         "traceparent",
     )
 
@@ -124,12 +125,14 @@ class Call:
             self.headers[name] = self.headers[name] + b", " + value if name in self.headers else value
         self.caller: Caller = _NOBODY
         self.is_stream = False
+        # For streams: whether their caller would be let in now.
+        self.still_known: Callable[[], Awaitable[bool]] = _is_known
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
 
     @property
     def tenant_id(self) -> str:
-        """The marketplace that the key belongs to."""
+        """The marketplace that the credential belongs to."""
         return self.caller.tenant_id
 
     def header(self, name: bytes) -> str | None:
@@ -225,7 +228,11 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
 
-_NOBODY = Caller("", "storefront")
+async def _is_known() -> bool:
+    return True
+
+
+_NOBODY = Caller("", frozenset(), "")
 
 
 def _label(name: bytes) -> str:

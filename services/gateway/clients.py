@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
+from sampan.access.v1 import api_key_service_pb2_grpc, tenant_service_pb2_grpc
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
 from sampan.orders.v1 import order_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
@@ -14,6 +15,7 @@ from services.chassis.rpc.status import error_of
 Response = TypeVar("Response")
 
 # Reads, and calls that a request id, an etag or their own content makes safe to repeat.
+_ACCESS_RETRYABLE = ("sampan.access.v1.TenantService", "sampan.access.v1.ApiKeyService")
 _CATALOG_RETRYABLE = (
     "sampan.catalog.v1.MerchantService",
     *(
@@ -35,12 +37,15 @@ _WAREHOUSE_RETRYABLE = (
 class Clients:
     """The stubs. Every unary call of them goes through `call`."""
 
-    def __init__(self, *, catalog: str, orders: str, warehouse: str, deadline_s: float) -> None:
+    def __init__(self, *, access: str, catalog: str, orders: str, warehouse: str, deadline_s: float) -> None:
         self.deadline_s = deadline_s
+        access_channel = make_channel(access, retryable_methods=_ACCESS_RETRYABLE)
         catalog_channel = make_channel(catalog, retryable_methods=_CATALOG_RETRYABLE)
         orders_channel = make_channel(orders, retryable_methods=_ORDERS_RETRYABLE)
         warehouse_channel = make_channel(warehouse, retryable_methods=_WAREHOUSE_RETRYABLE)
-        self._channels = (catalog_channel, orders_channel, warehouse_channel)
+        self._channels = (access_channel, catalog_channel, orders_channel, warehouse_channel)
+        self.tenants = tenant_service_pb2_grpc.TenantServiceStub(access_channel)
+        self.api_keys = api_key_service_pb2_grpc.ApiKeyServiceStub(access_channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(catalog_channel)
         self.products = product_service_pb2_grpc.ProductServiceStub(catalog_channel)
         self.orders = order_service_pb2_grpc.OrderServiceStub(orders_channel)

@@ -1,12 +1,13 @@
 """The gateway's settings; the only reader of its environment."""
 
-from pydantic import Field, Json, field_validator
+from pydantic import Field, Json, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.config import Port, ProcessSettings
 from services.gateway.auth import ApiKey
 from services.gateway.connections import Limits
 from services.gateway.cors import origins_of
+from services.gateway.tokens import OidcSettings
 
 
 class GatewaySettings(ProcessSettings):
@@ -17,9 +18,13 @@ class GatewaySettings(ProcessSettings):
     port: Port = Field(default=8080, description="Port of the public HTTP API.")
     admin_port: Port = Field(default=9100, description="Port of /metrics, /healthz and /readyz.")
     api_keys: Json[list[ApiKey]] = Field(
-        description='API keys as a JSON list of {"key", "tenant_id", "role"}; roles: storefront, operator. '
-        "Best given as a file by GATEWAY_API_KEYS_FILE.",
+        default="[]",  # type: ignore[arg-type]  # as a variable would say it: defaults are read, too
+        description="The first API keys, with which the others are made (see access.md), as a JSON list of "
+        '{"key", "tenant_id", "role"}. Best given as a file by GATEWAY_API_KEYS_FILE.',
         repr=False,
+    )
+    access_address: str = Field(
+        default="127.0.0.1:50054", validation_alias="ACCESS_ADDRESS", description="gRPC target of access."
     )
     catalog_address: str = Field(
         default="127.0.0.1:50051",
@@ -170,6 +175,64 @@ class GatewaySettings(ProcessSettings):
     def _origins(cls, text: str) -> str:
         origins_of(text)
         return text
+
+    oidc_issuer: str = Field(
+        default="",
+        max_length=1024,
+        description="The `iss` of bearer tokens that are taken; empty: none is. Goes with the next two.",
+    )
+    oidc_audience: str = Field(
+        default="", max_length=1024, description="The `aud` that a token must be meant for."
+    )
+    oidc_jwks_url: str = Field(
+        default="",
+        max_length=2048,
+        description="Where the issuer's keys are (JWKS); https, or http on loopback. Asked without a proxy.",
+    )
+    oidc_tenant_claim: str = Field(
+        default="tenant_id", min_length=1, max_length=256, description="The claim that names the tenant."
+    )
+    oidc_roles_claim: str = Field(
+        default="roles",
+        min_length=1,
+        max_length=256,
+        description="The claim that lists roles: a list, or one text with spaces; words that are no role of ours "
+        "count for nothing.",
+    )
+    oidc_merchants_claim: str = Field(
+        default="merchant_ids",
+        min_length=1,
+        max_length=256,
+        description="The claim that restricts a merchant to some merchants; absent: all.",
+    )
+    oidc_warehouses_claim: str = Field(
+        default="warehouse_ids",
+        min_length=1,
+        max_length=256,
+        description="The claim that restricts a warehouse operator to some warehouses; absent: all.",
+    )
+    oidc_leeway_s: float = Field(
+        default=30, ge=0, le=120, description="Seconds by which the issuer's clock may be off."
+    )
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> "GatewaySettings":
+        self.oidc()
+        return self
+
+    def oidc(self) -> OidcSettings | None:
+        """What tokens are taken, None where none are; raises ValueError where the settings do not go together."""
+        if not (self.oidc_issuer or self.oidc_audience or self.oidc_jwks_url):
+            return None
+        return OidcSettings(
+            issuer=self.oidc_issuer,
+            audience=self.oidc_audience,
+            jwks_url=self.oidc_jwks_url,
+            tenant_claim=self.oidc_tenant_claim,
+            roles_claim=self.oidc_roles_claim,
+            scope_claims={"merchants": self.oidc_merchants_claim, "warehouses": self.oidc_warehouses_claim},
+            leeway_s=self.oidc_leeway_s,
+        )
 
     def client_limits(self) -> Limits:
         """What one client may take."""

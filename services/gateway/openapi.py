@@ -19,7 +19,15 @@ _PROBLEM_NAME = "ProblemDocument"
 _TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 _ALWAYS = ("FIELD_INVALID", "PARAMETER_UNKNOWN", "OVERLOADED", "INTERNAL", "DEPENDENCY_UNAVAILABLE")
-_WITH_KEY = ("CREDENTIAL_REQUIRED", "CREDENTIAL_UNKNOWN", "ROLE_MISSING")
+_WITH_KEY = (
+    "CREDENTIAL_REQUIRED",
+    "CREDENTIAL_UNKNOWN",
+    "CREDENTIAL_EXPIRED",
+    "TOKEN_INVALID",
+    "ROLE_MISSING",
+    "SCOPE_TOO_NARROW",
+    "TENANT_SUSPENDED",
+)
 _WITH_BODY = (
     "BODY_MALFORMED",
     "BODY_REQUIRED",
@@ -72,7 +80,11 @@ def openapi_document(routes: Sequence[Route]) -> Json:
             "schemas": components,
             "examples": {kind.reason: {"value": _example(kind)} for kind in CATALOGUE.values()},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, or a JWT of the configured OpenID Connect issuer.",
+                },
                 "apiKey": {
                     "type": "apiKey",
                     "in": "header",
@@ -134,11 +146,11 @@ def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_headers(route)],
         "responses": _responses(route, schema_of),
-        "security": [{"bearer": []}, {"apiKey": []}] if route.role else [],
+        "security": _security(route),
     }
     description = [route.description] if route.description else []
-    if route.role:
-        description.append(f"Role: `{route.role}`.")
+    if route.roles is not None:
+        description.append(_who(route))
     if description:
         operation["description"] = " ".join(description)
     if route.body is not None:
@@ -168,6 +180,20 @@ def operation_id(route: Route) -> str:
     if route.method == "GET" and not path.endswith("}"):
         return f"list{plural}"
     return _STANDARD_METHODS[route.method] + singular
+
+
+def _security(route: Route) -> list[Json]:
+    """OpenAPI 3.1 lets a requirement of any scheme name the roles that it needs, any one of which is enough here."""
+    if route.roles is None:
+        return []
+    return [{scheme: [role]} for scheme in ("bearer", "apiKey") for role in sorted(route.roles)]
+
+
+def _who(route: Route) -> str:
+    roles = ", ".join(f"`{role}`" for role in sorted(route.roles or ()))
+    if not route.scopes:
+        return f"Roles: {roles}; no restricted key."
+    return f"Roles: {roles}; keys restricted to some {' or '.join(sorted(route.scopes))} see what is theirs."
 
 
 def _request_content(route: Route, schema_of: Mapping[int, Json]) -> Json:
@@ -206,7 +232,7 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
 
 def _problems(route: Route) -> Json:
     reasons = [*_ALWAYS, *route.reasons]
-    if route.role:
+    if route.roles is not None:
         reasons += _WITH_KEY
     if route.body is not None:
         reasons += _WITH_BODY

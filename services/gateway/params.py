@@ -188,6 +188,12 @@ PATH_IDS: Mapping[str, tuple[Callable[[str], bool], str, Mapping[str, Any]]] = {
         "WAREHOUSE_NOT_FOUND",
         {"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
     ),
+    "tenant_id": (
+        lambda value: SLUG.fullmatch(value) is not None,
+        "TENANT_NOT_FOUND",
+        {"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
+    ),
+    "api_key_id": (is_uuid, "API_KEY_NOT_FOUND", {"type": "string", "format": "uuid"}),
     "problem": (lambda value: SLUG.fullmatch(value) is not None, "ROUTE_NOT_FOUND", {"type": "string"}),
     "asset": (lambda value: len(value) < 80, "ROUTE_NOT_FOUND", {"type": "string"}),
 }

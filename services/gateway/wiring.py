@@ -9,7 +9,7 @@ from services.chassis.envelope import Event
 from services.chassis.snapshot_reader import SnapshotReader
 from services.gateway.admission import Admission
 from services.gateway.app import Edge
-from services.gateway.auth import KeyRing
+from services.gateway.auth import Callers, KeyRing
 from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
@@ -18,9 +18,11 @@ from services.gateway.openapi import openapi_document
 from services.gateway.order_feed import OrderFeed
 from services.gateway.order_reader import OrderReader
 from services.gateway.readmodel.availability import AvailabilityModel
+from services.gateway.readmodel.keys import KEYS_TOPIC, TENANTS_TOPIC, Keys
 from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Products
 from services.gateway.readmodel.warehouses import Warehouses as WarehouseModel
+from services.gateway.routes.api_keys import ApiKeys
 from services.gateway.routes.availability import AvailabilityRoutes
 from services.gateway.routes.imports import Imports
 from services.gateway.routes.merchants import Merchants
@@ -31,8 +33,10 @@ from services.gateway.routes.parcels import Parcels
 from services.gateway.routes.products import ProductRoutes
 from services.gateway.routes.route import Route
 from services.gateway.routes.stock import StockRoutes
+from services.gateway.routes.tenants import Tenants
 from services.gateway.routes.warehouses import Warehouses
 from services.gateway.sold_out import SoldOut
+from services.gateway.tokens import make_tokens
 
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
 AVAILABILITY_TOPIC = "sampan.warehouse.availability.v1"
@@ -43,6 +47,7 @@ READ_BATCH_MAX = 500
 # measured as a quarter of the gateway's work; the price is that much delay, at most.
 SNAPSHOTS_PAUSE_S = 0.1
 FEED_PAUSE_S = 0.005
+KEYS_PAUSE_S = 0.05
 
 
 class Gateway:
@@ -50,6 +55,7 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.clients = clients = Clients(
+            access=settings.access_address,
             catalog=settings.catalog_address,
             orders=settings.orders_address,
             warehouse=settings.warehouse_address,
@@ -104,6 +110,16 @@ class Gateway:
             on_demand=True,
         )
         self.feed.source = self.tail
+        self.ring = KeyRing(settings.api_keys)
+        self.keys = Keys(self.ring)
+        # A reader of its own: a revocation must not wait behind a million products.
+        self.access = SnapshotReader(
+            topics=(TENANTS_TOPIC, KEYS_TOPIC),
+            on_batch=_paced(self.keys.apply, KEYS_PAUSE_S),
+            bootstrap=settings.kafka_bootstrap,
+            batch_records_max=READ_BATCH_MAX,
+            name="gateway-keys",
+        )
         meta = Meta(self.condition)
         self.routes: tuple[Route, ...] = (
             *Merchants(clients, settings).routes(),
@@ -125,13 +141,18 @@ class Gateway:
             *Warehouses(clients, settings).routes(),
             *StockRoutes(clients, settings).routes(),
             *Parcels(clients, settings).routes(),
+            *ApiKeys(clients, settings).routes(),
+            *Tenants(clients, settings).routes(),
             *meta.routes(),
         )
         meta.openapi = msgspec.json.encode(openapi_document(self.routes))
+        callers = Callers(
+            self.ring, is_caught_up=self.access.caught_up.is_set, tokens=make_tokens(settings.oidc())
+        )
         origins = origins_of(settings.cors_origins)
         self.app = Edge(
             self.routes,
-            KeyRing(settings.api_keys),
+            callers,
             requests_max=settings.requests_max,
             cors=Cors(origins) if origins else None,
             compress_bytes_min=settings.compress_bytes_min,
@@ -139,7 +160,11 @@ class Gateway:
 
     def condition(self) -> dict[str, str]:
         """What keeps the gateway from being ready, by part."""
-        parts = {"read models": self.snapshots.caught_up, "order feed": self.tail.caught_up}
+        parts = {
+            "keys": self.access.caught_up,
+            "read models": self.snapshots.caught_up,
+            "order feed": self.tail.caught_up,
+        }
         return {name: "ok" if event.is_set() else "catching up" for name, event in parts.items()}
 
     async def close(self) -> None:

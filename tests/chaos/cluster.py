@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.chaos.client import Client
     from tests.chaos.shop import Shop
 
-REPLICAS: Mapping[str, int] = {"catalog": 1, "orders": 2, "warehouse": 2, "gateway": 2}
+REPLICAS: Mapping[str, int] = {"access": 1, "catalog": 1, "orders": 2, "warehouse": 2, "gateway": 2}
 RESTART_DELAY_S = 0.5
 SUPERVISE_S = 0.2
 PORTS = range(20_000, 32_000)

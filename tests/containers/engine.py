@@ -141,8 +141,8 @@ def install(*packages: str) -> None:
         done = subprocess.run(
             ["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True, check=False
         )
-    if done.returncode:
-        raise EngineError(f"apt-get cannot install {' '.join(packages)}: {done.stderr.strip()[-300:]}")
+        if done.returncode:
+            raise EngineError(f"apt-get cannot install {' '.join(packages)}: {done.stderr.strip()[-300:]}")
 
 
 def fetch_plugins(plugins: Path, scratch: Path) -> None:

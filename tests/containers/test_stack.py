@@ -173,7 +173,7 @@ def test_a_killed_replica_loses_no_order_and_comes_back(stack: Stack) -> None:
 
     def is_back() -> bool:
         state = stack.state(victim)
-        return state["RestartCount"] > restarts and state.get("Health", {}).get("Status") == "healthy"
+        return bool(state["RestartCount"] > restarts and state.get("Health", {}).get("Status") == "healthy")
 
     with measured("killed replica healthy again, after 20 orders"):
         eventually(is_back, "the killed replica is back")

@@ -1,4 +1,4 @@
-"""The whole system: PostgreSQL, Kafka and the four services as processes, spoken to over HTTP only."""
+"""The whole system: PostgreSQL, Kafka and the services as processes, spoken to over HTTP only."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ KEYS = {
     "storefront": {"key": "storefront-key-of-demo", "tenant_id": "demo", "role": "storefront"},
     "other": {"key": "operator-key-of-other", "tenant_id": "other", "role": "operator"},
     "scratch": {"key": "operator-key-of-scratch", "tenant_id": "scratch", "role": "operator"},
+    "platform": {"key": "platform-key-of-tests", "tenant_id": "platform", "role": "platform"},
 }
 PATIENCE_S = 30.0
 
@@ -30,14 +31,15 @@ Document = dict[str, Any]
 
 @dataclass
 class Shop:
-    """The public API as an operator, as a storefront, as another marketplace, which has nothing, and as one that
-    nobody looks at, for rough tests."""
+    """The public API as an operator, as a storefront, as another marketplace, which has nothing, as one that
+    nobody looks at, for rough tests, and as the platform, which keeps the marketplaces."""
 
     stack: Stack
     operator: httpx.Client
     storefront: httpx.Client
     other: httpx.Client
     scratch: httpx.Client
+    platform: httpx.Client
     anonymous: httpx.Client
 
     def must(self, answer: httpx.Response, status: int = 200) -> Document:
@@ -157,8 +159,12 @@ def open_shop(system: Stack) -> Iterator[Shop]:
             storefront=client(KEYS["storefront"]["key"]),
             other=client(KEYS["other"]["key"]),
             scratch=client(KEYS["scratch"]["key"]),
+            platform=client(KEYS["platform"]["key"]),
             anonymous=client(None),
         )
+        for tenant_id in ("demo", "other", "scratch"):
+            tenant = {"tenant_id": tenant_id, "display_name": tenant_id.title()}
+            shop.must(shop.platform.post("/v1/tenants", json=tenant), 201)
         merchant = {"merchant_id": "north-lights", "display_name": "North Lights", "region_code": "CN"}
         shop.must(shop.operator.post("/v1/merchants", json=merchant), 201)
         for warehouse_id, region, kind, priority in (

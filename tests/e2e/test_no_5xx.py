@@ -99,6 +99,7 @@ def test_bodies(shop: Shop, subtests: pytest.Subtests) -> None:
                 for _ in range(MUTATIONS_PER_ROUTE):
                     body = json.dumps(mutated(content["example"], chance)).encode()
                     url = path.replace("{order_id}", str(uuid4())).replace("{parcel_id}", str(uuid4()))
+                    url = url.replace("{api_key_id}", str(uuid4())).replace("{tenant_id}", "scratch")
                     url = url.replace("{product_id}", "silk-wig").replace("{warehouse_id}", "madrid")
                     headers = key() | {
                         "Content-Type": "application/json",

@@ -36,9 +36,10 @@ from deploy.bench.orders import Run
 from deploy.bench.report import shown
 from deploy.bench.suite import WARM_UP_ORDERS
 from deploy.bench.world import World
-from deploy.local.settings import DATABASES
 from deploy.local.stack import Stack
 
+FILLED = ("catalog", "orders", "warehouse")
+"""The databases that hold what a shop grows by."""
 SMALL = Size("small", 10_000, 0)
 SPREAD, SPREAD_ALL = "order", "order over all SKUs"
 
@@ -111,7 +112,7 @@ async def prepare(opened: World, stack: Stack, size: Size) -> None:
     opened.say(f"filling with {size.skus:,} SKUs and {size.past_orders:,} past orders")
     await shop.prepare_owners(opened.api)
     await opened.settled()
-    dsns = {name: stack.postgres.dsn(name, role="postgres") for name in DATABASES}
+    dsns = {name: stack.postgres.dsn(name, role="postgres") for name in FILLED}
     await fill.fill(dsns, size.skus, size.past_orders, opened.say)
     note.write_text(json.dumps(asdict(size)), "utf-8")
 

@@ -77,7 +77,7 @@ class Tally:
 
 
 class ProductImport:
-    """One import."""
+    """One import. `is_own` says of which merchants the caller may write; None: of all."""
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class ProductImport:
         *,
         tenant_id: str,
         merchant_id: str,
+        is_own: Callable[[str], bool] | None = None,
         chunk_rows: int,
         chunks_in_flight_max: int,
         chunk_deadline_s: float,
@@ -92,6 +93,7 @@ class ProductImport:
         self._stream = import_products(timeout=STREAM_S_MAX)
         self._tenant_id = tenant_id
         self._merchant_id = merchant_id
+        self._is_own = is_own
         self._chunk_rows = chunk_rows
         self._chunk_deadline_s = chunk_deadline_s
         self._free = asyncio.Semaphore(chunks_in_flight_max)
@@ -137,6 +139,11 @@ class ProductImport:
             self.tally.read += 1
             if isinstance(row, RowFault):
                 self.tally.fail(row)
+                continue
+            if self._is_own is not None and not self._is_own(row.product.merchant_id or self._merchant_id):
+                self.tally.fail(
+                    RowFault(row.line, "merchant_id", "MERCHANT_NOT_FOUND", "there is no such merchant")
+                )
                 continue
             self._rows.append(row)
             self._rows_bytes += row.ByteSize()

@@ -10,6 +10,7 @@ from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import Problem, at_parameter, at_pointer
 from services.gateway.readmodel.availability import AvailabilityModel
+from services.gateway.roles import allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route
@@ -59,7 +60,7 @@ class AvailabilityRoutes(Resource):
                 "GET",
                 "/v1/availability",
                 self.get,
-                "storefront",
+                allow("storefront", "merchant", "warehouse", "reader"),
                 "availability",
                 "What can be promised of some SKUs",
                 name="getAvailability",
@@ -84,7 +85,7 @@ class AvailabilityRoutes(Resource):
                 "POST",
                 "/v1/availability:batchGet",
                 self.batch_get,
-                "storefront",
+                allow("storefront", "merchant", "warehouse", "reader"),
                 "availability",
                 "What can be promised of up to 5,000 SKUs",
                 body=AvailabilityQuery,

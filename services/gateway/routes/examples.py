@@ -98,3 +98,12 @@ EVENTS = (
     'retry: 2000\n\nid: 2\nevent: order\ndata: {"order_id":"019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11","version":2,'
     '"state":"awaiting_payment","final":false}\n\n'
 )
+
+TENANT: dict[str, Any] = {"tenant_id": "acme", "display_name": "Acme Marketplace"}
+
+API_KEY: dict[str, Any] = {
+    "display_name": "Madrid, packing line",
+    "roles": ["warehouse"],
+    "warehouse_ids": ["madrid"],
+    "expire_time": "2030-01-01T00:00:00Z",
+}

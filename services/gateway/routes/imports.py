@@ -1,5 +1,7 @@
 """Product imports by operators: a streamed body of NDJSON or CSV."""
 
+from functools import partial
+
 from services.chassis.errors import ResourceExhausted
 from services.gateway import params
 from services.gateway.call import Call, Reply
@@ -8,9 +10,11 @@ from services.gateway.config import GatewaySettings
 from services.gateway.errors import Problem, at_parameter
 from services.gateway.imports.rows import CsvDecoder, HeaderFault, NdjsonDecoder, RowDecoder
 from services.gateway.imports.run import ProductImport
+from services.gateway.roles import MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import require_merchant
 from services.gateway.schemas.catalog import ImportReport
 
 NDJSON = b"application/x-ndjson"
@@ -32,6 +36,8 @@ class Imports(Resource):
         merchant_id: str = call.query["merchant_id"]
         if merchant_id and not params.SLUG.fullmatch(merchant_id):
             raise at_parameter("FIELD_INVALID", "merchant_id", "1 to 40 of [a-z0-9-]")
+        if merchant_id:
+            require_merchant(call, merchant_id)
         if self._running >= self.settings.imports_max:
             raise ResourceExhausted("OVERLOADED", "too many imports are running", retry_after_s=10)
         self._running += 1
@@ -49,6 +55,7 @@ class Imports(Resource):
             self.clients.products.ImportProducts,
             tenant_id=call.tenant_id,
             merchant_id=merchant_id,
+            is_own=partial(call.caller.sees, "merchants") if call.caller.scope is not None else None,
             chunk_rows=settings.import_chunk_rows,
             chunks_in_flight_max=settings.import_chunks_in_flight_max,
             chunk_deadline_s=settings.import_chunk_deadline_s,
@@ -65,7 +72,7 @@ class Imports(Resource):
                 "POST",
                 "/v1/imports/products",
                 self.products,
-                "operator",
+                allow("merchant"),
                 "imports",
                 "Import products",
                 "Upserts products from NDJSON (one product per line) or CSV (one product of one variant per "
@@ -80,5 +87,6 @@ class Imports(Resource):
                 media_types=("application/x-ndjson", "text/csv"),
                 answer=ImportReport,
                 reasons=("FIELD_INVALID", "OVERLOADED"),
+                scopes=MERCHANTS,
             ),
         )

@@ -123,7 +123,10 @@ class Meta:
                 "Whether the read models have caught up",
                 "503 with the same document while they have not.",
                 answer=Readiness,
-                answer_example={"ready": True, "checks": {"read models": "ok"}},
+                answer_example={
+                    "ready": True,
+                    "checks": {"keys": "ok", "read models": "ok", "order feed": "ok"},
+                },
                 name="getReadiness",
             ),
             Route(

@@ -8,9 +8,11 @@ from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
 from services.gateway.order_reader import OrderReader
+from services.gateway.roles import MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
+from services.gateway.routes.scopes import require_order
 from services.gateway.schemas.orders import OrderChange
 from services.gateway.translate.orders import FINAL_STATES, STATE
 
@@ -39,12 +41,16 @@ class OrderEvents(Resource):
         with self._feed.follow(order_id) as subscription:
             await self._feed.live()
             order = await self._reader.read(call.tenant_id, order_id)
+            require_order(call, order)
             seen = order.version
             yield b"retry: %d\n\n" % RETRY_MS + _event(order_id, order.version, order.state)
             if order.state in FINAL_STATES:
                 return
             while not self._feed.closing:
                 version, state = await self._next(call, order_id, subscription)
+                if not await call.still_known():
+                    # Its key was revoked or its token has expired: it may come again with another.
+                    return
                 if version <= seen:
                     yield b": still here\n\n"
                     continue
@@ -73,7 +79,7 @@ class OrderEvents(Resource):
                 "GET",
                 "/v1/orders/{order_id}/events",
                 self.follow,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Follow an order",
                 "Server-Sent Events: one `order` event with the present state, then one per change; the event's "
@@ -83,6 +89,7 @@ class OrderEvents(Resource):
                 answer_media_type=EVENT_STREAM_MEDIA_TYPE,
                 answer_example=examples.EVENTS,
                 reasons=("ORDER_NOT_FOUND", "OVERLOADED"),
+                scopes=MERCHANTS,
             ),
         )
 

@@ -20,6 +20,7 @@ from services.gateway.collector import PlacementCollector, copy_of
 from services.gateway.config import GatewaySettings
 from services.gateway.order_feed import OrderFeed, Subscription
 from services.gateway.order_reader import OrderReader
+from services.gateway.roles import MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import (
     Resource,
@@ -30,6 +31,7 @@ from services.gateway.routes.resource import (
     picked,
 )
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import require_order
 from services.gateway.schemas.orders import (
     CancelOrder,
     Order,
@@ -133,6 +135,7 @@ class Orders(Resource):
     async def get(self, call: Call) -> Reply:
         """GET /v1/orders/{order_id}"""
         order = await self._reader.read(call.tenant_id, call.path["order_id"])
+        require_order(call, order)
         quoted = f'"{order.etag}"'.encode()
         if is_not_modified(call, quoted):
             return not_modified(quoted)
@@ -162,6 +165,8 @@ class Orders(Resource):
 
     async def history(self, call: Call) -> Reply:
         """GET /v1/orders/{order_id}/history"""
+        if call.caller.scope is not None:
+            require_order(call, await self._reader.read(call.tenant_id, call.path["order_id"]))
         request = pb.GetOrderHistoryRequest(tenant_id=call.tenant_id, order_id=call.path["order_id"])
         history = await self.clients.call(self.clients.orders.GetOrderHistory, request)
         return document(OrderHistory([transition_of(one) for one in history.transitions]))
@@ -243,7 +248,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/orders",
                 self.place,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Place an order",
                 "Answers the order as it was placed (state `pending`); a repetition with the same Idempotency-Key "
@@ -277,7 +282,7 @@ class Orders(Resource):
                 "GET",
                 "/v1/orders",
                 self.page,
-                "storefront",
+                allow("storefront", "reader"),
                 "orders",
                 "List orders, newest first",
                 query=(
@@ -295,7 +300,7 @@ class Orders(Resource):
                 "GET",
                 "/v1/orders/{order_id}",
                 self.get,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Get an order",
                 query=(params.fields(Order, "order"),),
@@ -303,23 +308,25 @@ class Orders(Resource):
                 answer_headers=etag,
                 conditional=True,
                 reasons=("ORDER_NOT_FOUND",),
+                scopes=MERCHANTS,
             ),
             Route(
                 "GET",
                 "/v1/orders/{order_id}/history",
                 self.history,
-                "storefront",
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "Every transition of an order",
                 name="getOrderHistory",
                 answer=OrderHistory,
                 reasons=("ORDER_NOT_FOUND",),
+                scopes=MERCHANTS,
             ),
             Route(
                 "POST",
                 "/v1/orders/{order_id}:cancel",
                 self.cancel,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Cancel an order",
                 "At once before it is confirmed; afterwards the warehouse is asked to intercept it (`cancelling`).",
@@ -336,7 +343,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/orders/{order_id}:pay",
                 self.pay,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "Pay an order",
                 body=PayOrder,
@@ -357,7 +364,7 @@ class Orders(Resource):
                 "POST",
                 "/v1/quotes",
                 self.quote,
-                "storefront",
+                allow("storefront"),
                 "orders",
                 "What a cart costs now",
                 name="quoteCart",

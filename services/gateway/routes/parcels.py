@@ -7,8 +7,10 @@ from services.chassis.rpc.status import error_of
 from services.gateway import params
 from services.gateway.call import Call, Reply
 from services.gateway.errors import CATALOGUE
+from services.gateway.roles import WAREHOUSES, allow
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import narrowed, parcel_missing
 from services.gateway.schemas.warehouse import (
     AdvanceParcel,
     AdvanceParcels,
@@ -30,8 +32,7 @@ class Parcels(Resource):
 
     async def get(self, call: Call) -> Reply:
         """GET /v1/parcels/{parcel_id}"""
-        request = pb.GetParcelRequest(tenant_id=call.tenant_id, parcel_id=call.path["parcel_id"])
-        return document(parcel_of(await self.clients.call(self.clients.parcels.GetParcel, request)))
+        return document(parcel_of(await self._parcel(call, call.path["parcel_id"])))
 
     async def page(self, call: Call) -> Reply:
         """GET /v1/parcels"""
@@ -41,7 +42,7 @@ class Parcels(Resource):
             page_size=query["page_size"],
             page_token=query["page_token"],
             order_id=query["order_id"],
-            warehouse_id=query["warehouse_id"],
+            warehouse_id=narrowed(call, "warehouses"),
             state=query["state"],
         )
         page = await self.clients.call(self.clients.parcels.ListParcels, request)
@@ -76,7 +77,17 @@ class Parcels(Resource):
         reply = await self._advance(call, asked.requests)
         return document(AdvanceResults([_result_of(result) for result in reply.results]))
 
+    async def _parcel(self, call: Call, parcel_id: str) -> pb.Parcel:
+        request = pb.GetParcelRequest(tenant_id=call.tenant_id, parcel_id=parcel_id)
+        parcel = await self.clients.call(self.clients.parcels.GetParcel, request)
+        if not call.caller.sees("warehouses", parcel.warehouse_id):
+            raise parcel_missing(parcel_id)
+        return parcel
+
     async def _advance_one(self, call: Call, asked: AdvanceParcel) -> Reply:
+        if call.caller.scope is not None:
+            # A parcel never changes its warehouse: what is seen here holds when it is moved.
+            await self._parcel(call, asked.parcel_id)
         reply = await self._advance(call, [asked])
         result = reply.results[0]
         if result.HasField("error"):
@@ -97,7 +108,7 @@ class Parcels(Resource):
                 "GET",
                 "/v1/parcels",
                 self.page,
-                "operator",
+                allow("warehouse", "reader"),
                 "parcels",
                 "List parcels, in the order of their opening",
                 query=(
@@ -108,54 +119,59 @@ class Parcels(Resource):
                 ),
                 answer=ParcelPage,
                 reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+                scopes=WAREHOUSES,
             ),
             Route(
                 "GET",
                 "/v1/parcels/{parcel_id}",
                 self.get,
-                "operator",
+                allow("warehouse", "reader"),
                 "parcels",
                 "Get a parcel",
                 answer=Parcel,
                 reasons=("PARCEL_NOT_FOUND",),
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/parcels/{parcel_id}:pack",
                 self.pack,
-                "operator",
+                allow("warehouse"),
                 "parcels",
                 "A parcel was packed",
                 answer=Parcel,
                 reasons=moves,
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/parcels/{parcel_id}:ship",
                 self.ship,
-                "operator",
+                allow("warehouse"),
                 "parcels",
                 "A parcel was handed to the carrier",
                 body=ShipParcel,
                 body_example={"carrier": "SEUR", "tracking_number": "SE123456789ES"},
                 answer=Parcel,
                 reasons=(*moves, "FIELD_REQUIRED", "FIELD_INVALID"),
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/parcels/{parcel_id}:deliver",
                 self.deliver,
-                "operator",
+                allow("warehouse"),
                 "parcels",
                 "A parcel arrived",
                 answer=Parcel,
                 reasons=moves,
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/parcels:batchAdvance",
                 self.batch_advance,
-                "operator",
+                allow("warehouse"),
                 "parcels",
                 "Move up to 500 parcels on, each by itself",
                 body=AdvanceParcels,

@@ -12,15 +12,26 @@ from services.gateway.config import GatewaySettings
 from services.gateway.errors import at_parameter, at_pointer
 from services.gateway.readmodel.lists import ProductPages
 from services.gateway.readmodel.products import Entry, Products, entry_of
+from services.gateway.roles import ANY_SCOPE, MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified, picked
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import narrowed, product_missing, require_merchant
 from services.gateway.schemas.catalog import Product, ProductBatch, ProductIds, ProductPage
 from services.gateway.translate.catalog import STATUS, product_proto
 
 IDS_MAX = 200
 _IDS = "ids"
 _FILTERS = ("merchant_id", "category", "status", "page_size", "page_token")
+
+
+class _Owned(msgspec.Struct):
+    """What is read of a product's document to know whose it is."""
+
+    merchant_id: str
+
+
+_owned_decoder = msgspec.json.Decoder(_Owned)
 
 
 class ProductRoutes(Resource):
@@ -40,6 +51,7 @@ class ProductRoutes(Resource):
         """POST /v1/products"""
         request_id = call.idempotency_key()
         asked = await self.read(call, self._decoder)
+        require_merchant(call, asked.merchant_id)
         request = pb.CreateProductRequest(
             tenant_id=call.tenant_id, request_id=request_id, product=product_proto(asked)
         )
@@ -54,6 +66,9 @@ class ProductRoutes(Resource):
         product_id = call.path["product_id"]
         if asked.product_id not in ("", product_id):
             raise at_pointer("FIELD_INVALID", "/product_id", "not the product of the path")
+        if call.caller.scope is not None:
+            # A product never changes its merchant: what is seen here holds when it is written.
+            self._require_own(call, await self._products.get(call.tenant_id, product_id))
         product = product_proto(asked)
         product.product_id = product_id
         product.etag = etag
@@ -65,6 +80,8 @@ class ProductRoutes(Resource):
     async def get(self, call: Call) -> Reply:
         """GET /v1/products/{product_id}"""
         entry = await self._products.get(call.tenant_id, call.path["product_id"])
+        if call.caller.scope is not None:
+            self._require_own(call, entry)
         if is_not_modified(call, entry.etag):
             return not_modified(entry.etag)
         if (fields := call.query[params.FIELDS]) is not None:
@@ -79,6 +96,7 @@ class ProductRoutes(Resource):
             if given is not None:
                 raise at_parameter("FIELD_INVALID", given, "not together with ids")
             return await self._batch(call, query[_IDS], query[params.FIELDS])
+        query = {**query, "merchant_id": narrowed(call, "merchants")}
         request = pb.ListProductsRequest(
             tenant_id=call.tenant_id,
             page_size=query["page_size"],
@@ -106,6 +124,8 @@ class ProductRoutes(Resource):
     async def _batch(self, call: Call, ids: Sequence[str], fields: Sequence[str] | None = None) -> Reply:
         valid = [one for one in ids if params.PRODUCT_ID.fullmatch(one)]
         found = dict(zip(valid, await self._products.get_many(call.tenant_id, valid), strict=True))
+        if call.caller.scope is not None:
+            found = {one: entry for one, entry in found.items() if entry is not None and _is_own(call, entry)}
         bodies = [picked(entry.body, fields) for one in ids if (entry := found.get(one)) is not None]
         missing = [one for one in ids if found.get(one) is None]
         return Reply(200, b'{"products":[%b],"missing":%b}' % (b",".join(bodies), encode(missing)))
@@ -114,6 +134,11 @@ class ProductRoutes(Resource):
         """The document of a listed product: the one in memory where it is the same version."""
         held = self._products.held(tenant_id, product.product_id)
         return held.body if held is not None and held.version == product.version else entry_of(product).body
+
+    def _require_own(self, call: Call, entry: Entry) -> None:
+        """Raises PRODUCT_NOT_FOUND for a product of a merchant outside the caller's scope."""
+        if not _is_own(call, entry):
+            raise product_missing()
 
     def _keep(self, call: Call, product: pb.Product) -> Entry:
         """Puts what this process has just written into the read model, so that its next reader sees it."""
@@ -130,7 +155,7 @@ class ProductRoutes(Resource):
                 "POST",
                 "/v1/products",
                 self.create,
-                "operator",
+                allow("merchant"),
                 "products",
                 "Create a product",
                 body=Product,
@@ -141,12 +166,13 @@ class ProductRoutes(Resource):
                 idempotency_key="required",
                 references=frozenset({"MERCHANT_NOT_FOUND"}),
                 reasons=(*faults, "MERCHANT_NOT_FOUND", "PRODUCT_EXISTS", "REQUEST_ID_REUSED"),
+                scopes=MERCHANTS,
             ),
             Route(
                 "GET",
                 "/v1/products",
                 self.page,
-                "storefront",
+                allow("storefront", "merchant", "warehouse", "reader"),
                 "products",
                 "List products, or get several by `ids`",
                 "With `ids` the answer is a batch (`products`, `missing`); otherwise a page in the order of ids.",
@@ -167,24 +193,26 @@ class ProductRoutes(Resource):
                 ),
                 answer=(ProductPage, ProductBatch),
                 reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH", "TOO_MANY_ITEMS"),
+                scopes=ANY_SCOPE,
             ),
             Route(
                 "POST",
                 "/v1/products:batchGet",
                 self.batch_get,
-                "storefront",
+                allow("storefront", "merchant", "warehouse", "reader"),
                 "products",
                 "Get up to 200 products",
                 body=ProductIds,
                 body_example={"ids": ["silk-wig", "ice-box"]},
                 answer=ProductBatch,
                 reasons=("TOO_MANY_ITEMS",),
+                scopes=ANY_SCOPE,
             ),
             Route(
                 "GET",
                 "/v1/products/{product_id}",
                 self.get,
-                "storefront",
+                allow("storefront", "merchant", "warehouse", "reader"),
                 "products",
                 "Get a product",
                 query=(params.fields(Product, "product"),),
@@ -192,12 +220,13 @@ class ProductRoutes(Resource):
                 answer_headers={"ETag": "Changes with the product."},
                 conditional=True,
                 reasons=("PRODUCT_NOT_FOUND",),
+                scopes=ANY_SCOPE,
             ),
             Route(
                 "PUT",
                 "/v1/products/{product_id}",
                 self.update,
-                "operator",
+                allow("merchant"),
                 "products",
                 "Replace a product's content",
                 body=Product,
@@ -213,8 +242,13 @@ class ProductRoutes(Resource):
                     "ETAG_MISMATCH",
                     "ETAG_REQUIRED",
                 ),
+                scopes=MERCHANTS,
             ),
         )
+
+
+def _is_own(call: Call, entry: Entry) -> bool:
+    return call.caller.sees("merchants", _owned_decoder.decode(entry.body).merchant_id)
 
 
 class _Page(msgspec.Struct):

@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol
 
 from litestar.types import Receive, Scope, Send
 
-from services.gateway.auth import Role
 from services.gateway.call import Call
 from services.gateway.params import Param
+from services.gateway.roles import Role, ScopeKind
 
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 _NAMES = re.compile(r"\{(\w+)\}")
@@ -29,7 +29,9 @@ class Answer(Protocol):
 class Route:
     """One method of one path. `path` is as OpenAPI writes it: `/v1/orders/{order_id}:pay`.
 
-    `role` None means that no key is needed. `references` are NOT_FOUND reasons about something that the body
+    `roles` are those that may use it, None where no credential is needed. `scopes` are those of restricted keys that
+    it takes: it then shows them what is theirs and nothing else; a restricted key that it does not take is refused.
+    `references` are NOT_FOUND reasons about something that the body
     names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
     `name` is what a generated client calls it where the rule of `openapi.operation_id` gives no good one.
     `answer_media_types_too` are what else the answer may be, by the Accept header, as text for people.
@@ -40,7 +42,7 @@ class Route:
     method: Literal["GET", "POST", "PUT"]
     path: str
     run: Callable[[Call], Awaitable[Answer]]
-    role: Role | None
+    roles: frozenset[Role] | None
     tag: str
     summary: str
     description: str = ""
@@ -59,6 +61,7 @@ class Route:
     etag: Literal["required", "optional"] | None = None
     conditional: bool = False
     prefer_wait: bool = False
+    scopes: frozenset[ScopeKind] = frozenset()
     references: frozenset[str] = frozenset()
     keep_wrapper: bool = False
     is_open: Callable[[], bool] | None = None

@@ -5,9 +5,11 @@ from sampan.warehouse.v1 import stock_service_pb2 as pb
 
 from services.gateway import params
 from services.gateway.call import Call, Reply
+from services.gateway.roles import WAREHOUSES, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route
+from services.gateway.routes.scopes import narrowed, require_warehouse
 from services.gateway.schemas.warehouse import AdjustStock, LedgerPage, ReceiveStock, StockMovement, StockPage
 from services.gateway.translate.warehouse import LEDGER_REASON, ledger_entry_of, stock_of
 
@@ -26,7 +28,7 @@ class StockRoutes(Resource):
             page_size=query["page_size"],
             page_token=query["page_token"],
             sku=query["sku"],
-            warehouse_id=query["warehouse_id"],
+            warehouse_id=narrowed(call, "warehouses"),
         )
         page = await self.clients.call(self.clients.stock.ListStock, request)
         return document(StockPage([stock_of(one) for one in page.stock], page.next_page_token))
@@ -35,6 +37,7 @@ class StockRoutes(Resource):
         """POST /v1/stock:receive"""
         request_id = call.idempotency_key()
         asked = await self.read(call, self._receive_decoder)
+        require_warehouse(call, asked.warehouse_id)
         request = pb.ReceiveStockRequest(
             tenant_id=call.tenant_id,
             request_id=request_id,
@@ -42,7 +45,7 @@ class StockRoutes(Resource):
             merchant_id=asked.merchant_id,
             document=asked.document,
             lines=[pb.StockLine(sku=line.sku, quantity=line.quantity) for line in asked.lines],
-            actor=call.caller.role,
+            actor=call.caller.actor,
         )
         return _movement(await self.clients.call(self.clients.stock.ReceiveStock, request))
 
@@ -50,6 +53,7 @@ class StockRoutes(Resource):
         """POST /v1/stock:adjust"""
         request_id = call.idempotency_key()
         asked = await self.read(call, self._adjust_decoder)
+        require_warehouse(call, asked.warehouse_id)
         request = pb.AdjustStockRequest(
             tenant_id=call.tenant_id,
             request_id=request_id,
@@ -58,7 +62,7 @@ class StockRoutes(Resource):
             document=asked.document,
             reason=LEDGER_REASON.number(asked.reason),
             lines=[pb.StockLine(sku=line.sku, quantity=line.quantity) for line in asked.lines],
-            actor=call.caller.role,
+            actor=call.caller.actor,
         )
         return _movement(await self.clients.call(self.clients.stock.AdjustStock, request))
 
@@ -68,7 +72,7 @@ class StockRoutes(Resource):
         request = pb.ListLedgerRequest(
             tenant_id=call.tenant_id,
             sku=query["sku"],
-            warehouse_id=query["warehouse_id"],
+            warehouse_id=narrowed(call, "warehouses"),
             page_size=query["page_size"],
             page_token=query["page_token"],
         )
@@ -92,7 +96,7 @@ class StockRoutes(Resource):
                 "GET",
                 "/v1/stock",
                 self.page,
-                "operator",
+                allow("warehouse", "reader"),
                 "stock",
                 "List stock",
                 query=(
@@ -102,12 +106,13 @@ class StockRoutes(Resource):
                 ),
                 answer=StockPage,
                 reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+                scopes=WAREHOUSES,
             ),
             Route(
                 "GET",
                 "/v1/stock/ledger",
                 self.ledger,
-                "operator",
+                allow("warehouse", "reader"),
                 "stock",
                 "The ledger of a SKU, newest first",
                 name="listStockLedger",
@@ -120,12 +125,13 @@ class StockRoutes(Resource):
                 ),
                 answer=LedgerPage,
                 reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/stock:receive",
                 self.receive,
-                "operator",
+                allow("warehouse"),
                 "stock",
                 "Book goods in",
                 "All lines or none.",
@@ -136,12 +142,13 @@ class StockRoutes(Resource):
                 idempotency_key="required",
                 references=frozenset({"WAREHOUSE_NOT_FOUND"}),
                 reasons=booking,
+                scopes=WAREHOUSES,
             ),
             Route(
                 "POST",
                 "/v1/stock:adjust",
                 self.adjust,
-                "operator",
+                allow("warehouse"),
                 "stock",
                 "Correct stock",
                 "All lines or none; `count_gain` is positive, the other reasons are negative.",
@@ -152,6 +159,7 @@ class StockRoutes(Resource):
                 idempotency_key="required",
                 references=frozenset({"WAREHOUSE_NOT_FOUND"}),
                 reasons=(*booking, "STOCK_INSUFFICIENT"),
+                scopes=WAREHOUSES,
             ),
         )
 

@@ -95,12 +95,14 @@ async def _system(**changes: object) -> AsyncIterator[System]:
     values: dict[str, object] = {
         "port": 0,
         "api_keys": json.dumps(KEYS),
+        "access_address": address,
         "catalog_address": address,
         "orders_address": address,
         "warehouse_address": address,
     }
     settings = GatewaySettings(**(values | changes))  # type: ignore[arg-type]
     gateway = Gateway(settings)
+    gateway.access.caught_up.set()
     gateway.snapshots.caught_up.set()
     gateway.tail.caught_up.set()
     gateway.feed.source = None

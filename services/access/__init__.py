@@ -1,0 +1,1 @@
+"""Access: tenants, their API keys, and the snapshots by which the gateway knows them."""

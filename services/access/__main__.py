@@ -1,0 +1,54 @@
+"""Wires access together: `python -m services.access [setup]`."""
+
+from sampan.access.v1 import api_key_service_pb2_grpc as key_grpc
+from sampan.access.v1 import tenant_service_pb2_grpc as tenant_grpc
+
+from services.access import events, rpc, workers
+from services.access.commands import Access
+from services.access.config import AccessSettings
+from services.chassis import assembly, cli
+from services.chassis.lifecycle import Runtime
+from services.chassis.outbox import OutboxRelay
+from services.chassis.rpc.server import make_server
+
+
+async def setup(settings: AccessSettings) -> None:
+    """Brings the database to the newest schema and creates the topics."""
+    await assembly.set_up(settings, "access", events.topics)
+
+
+async def serve(settings: AccessSettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name="access") as runtime:
+        database = await assembly.attach_database(runtime, settings, "access")
+
+        relay = OutboxRelay(
+            dsn=settings.dsn,
+            bootstrap=settings.kafka_bootstrap,
+            source=events.SOURCE,
+            shards=settings.relay_shards,
+            linger_s=settings.relay_linger_ms / 1000,
+            snapshot_topics=[events.TENANTS_TOPIC, events.KEYS_TOPIC],
+            name="access-outbox",
+        )
+        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+
+        access = Access(
+            database,
+            tenant_snapshot=events.tenant_snapshot,
+            key_snapshot=events.key_snapshot,
+            after_commit=relay.wake,
+        )
+        runtime.spawn(
+            workers.forget_old_requests(access, older_than_s=settings.request_key_ttl_h * 3600),
+            "request key sweep",
+        )
+
+        server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+        tenant_grpc.add_TenantServiceServicer_to_server(rpc.TenantService(access), server)
+        key_grpc.add_ApiKeyServiceServicer_to_server(rpc.ApiKeyService(access), server)
+        await runtime.serve(server, services=rpc.SERVICES)
+
+
+if __name__ == "__main__":
+    cli.run(cli.Service(name="access", settings=AccessSettings, serve=serve, setup=setup))

@@ -1,0 +1,1 @@
+"""Values and rules of tenants and keys; no IO."""
