@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.access import events as access
 from services.catalog import events as catalog
 from services.chassis.config import DatabaseServiceSettings
 from services.chassis.kafka import DAY_MS, TopicSpec
@@ -53,6 +54,8 @@ class Topic:
 
 
 KEYS = {
+    access.TENANTS_TOPIC: "{tenant_id}",
+    access.KEYS_TOPIC: "{tenant_id}/{api_key_id}",
     catalog.PRODUCTS_TOPIC: "{tenant_id}/{product_id}",
     orders.ORDERS_TOPIC: "{order_id}",
     warehouse.FULFILMENTS_TOPIC: "{order_id}",
@@ -63,6 +66,8 @@ READERS = (
     Reader("orders", orders_reads.FULFILMENTS_TOPIC, orders_reads.FULFILMENTS_GROUP),
     Reader("orders", orders_reads.PRODUCTS_TOPIC, orders_reads.CATALOG_GROUP),
     Reader("warehouse", warehouse.ORDERS_TOPIC, warehouse.GROUP),
+    Reader("gateway", access.TENANTS_TOPIC, ""),
+    Reader("gateway", access.KEYS_TOPIC, ""),
     Reader("gateway", gateway.PRODUCTS_TOPIC, ""),
     Reader("gateway", gateway.AVAILABILITY_TOPIC, ""),
     Reader("gateway", gateway.WAREHOUSES_TOPIC, ""),
@@ -78,6 +83,7 @@ def all_topics() -> list[Topic]:
         "replication": fields["topic_replication"].default,
     }
     owners = (
+        ("access", access.SOURCE, access.topics(**size), access.EVENT_TYPES),
         ("catalog", catalog.SOURCE, catalog.topics(**size), catalog.EVENT_TYPES),
         ("orders", orders.SOURCE, orders.topics(**size), orders.EVENT_TYPES),
         ("warehouse", warehouse.SOURCE, warehouse.topics(**size), warehouse.EVENT_TYPES),

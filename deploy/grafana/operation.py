@@ -28,7 +28,7 @@ def _overview() -> Row:
             number(
                 "Processes that answer",
                 "short",
-                Query('sum by (job) (up{job=~"gateway|catalog|orders|warehouse"})', "{{job}}"),
+                Query('sum by (job) (up{job=~"gateway|access|catalog|orders|warehouse"})', "{{job}}"),
             ),
             number(
                 "Requests per second", "reqps", Query("sum(route:sampan_http_requests:rate5m)", "requests")

@@ -25,6 +25,9 @@ KEYS_TOPIC = "sampan.access.keys.v1"
 TENANT_SNAPSHOT = events_pb.TenantSnapshot.DESCRIPTOR.full_name
 KEY_SNAPSHOT = events_pb.ApiKeySnapshot.DESCRIPTOR.full_name
 
+EVENT_TYPES: dict[str, tuple[str, ...]] = {TENANTS_TOPIC: (TENANT_SNAPSHOT,), KEYS_TOPIC: (KEY_SNAPSHOT,)}
+"""Every type that is sent, by topic."""
+
 
 def topics(*, partitions: int, replication: int) -> list[TopicSpec]:
     """The topics that access owns."""

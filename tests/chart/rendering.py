@@ -23,7 +23,7 @@ VALUES: Mapping[str, Path] = {
     "everything": HERE / "everything.yaml",
 }
 RELEASE, NAMESPACE = "shop", "backbone"
-SERVICES = ("gateway", "catalog", "orders", "warehouse")
+SERVICES = ("gateway", "access", "catalog", "orders", "warehouse")
 
 Manifest = dict[str, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from services.access.config import AccessSettings
 from services.catalog import events as catalog_events
 from services.catalog.config import CatalogSettings
 from services.chassis import config
@@ -33,6 +34,7 @@ CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "ServiceMonitor": "monitoring.core
 
 SETTINGS: dict[str, type[config.ProcessSettings]] = {
     "gateway": GatewaySettings,
+    "access": AccessSettings,
     "catalog": CatalogSettings,
     "orders": OrdersSettings,
     "warehouse": WarehouseSettings,
@@ -125,7 +127,7 @@ def test_probes_ports_and_addresses_are_those_that_a_service_listens_on(values: 
 @every_values
 def test_the_gateway_finds_every_replica_of_a_service_by_its_headless_name(values: str) -> None:
     given = named(manifests(values, "ConfigMap"), "gateway")["data"]
-    for service in ("catalog", "orders", "warehouse"):
+    for service in ("access", "catalog", "orders", "warehouse"):
         found = named(manifests(values, "Service"), service)
         assert found["spec"]["clusterIP"] == "None"
         port = next(one for one in found["spec"]["ports"] if one["name"] == "grpc")["port"]
@@ -184,7 +186,7 @@ def test_scaling_by_lag_watches_the_groups_and_topics_of_the_code() -> None:
 
 @every_values
 def test_policies_let_only_the_gateway_call_the_services(values: str) -> None:
-    for service in ("catalog", "orders", "warehouse"):
+    for service in ("access", "catalog", "orders", "warehouse"):
         policy = named(manifests(values, "NetworkPolicy"), service)["spec"]
         assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
         callers = next(rule for rule in policy["ingress"] if rule["ports"][0]["port"] == "grpc")["from"]

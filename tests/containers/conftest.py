@@ -18,7 +18,7 @@ from deploy.local.settings import LOOPBACK, ROOT, free_ports
 from tests.containers import standins
 from tests.containers.engine import Engine, EngineError, OwnEngine, running_engine
 
-SERVICES = ("gateway", "catalog", "orders", "warehouse")
+SERVICES = ("gateway", "access", "catalog", "orders", "warehouse")
 PREFIX, VERSION = "sampan-test", "0.0.0-test"
 PROJECT = "sampan-test"
 

@@ -29,8 +29,8 @@ pytestmark = [
 BYTES_ABOVE_BASE_MAX = 200_000_000
 PATIENCE_S = 60.0
 UID = "10001"
-ADMIN_PORTS = {"gateway": 9100, "catalog": 9101, "orders": 9102, "warehouse": 9103}
-SETUPS = ("catalog-setup", "orders-setup", "warehouse-setup")
+ADMIN_PORTS = {"gateway": 9100, "catalog": 9101, "orders": 9102, "warehouse": 9103, "access": 9104}
+SETUPS = ("catalog-setup", "orders-setup", "warehouse-setup", "access-setup")
 
 Images = dict[str, dict[str, Any]]
 

@@ -16,6 +16,7 @@ import yaml
 
 from deploy.compose import prepare
 from deploy.local.settings import ROOT, SERVICES
+from services.access.config import AccessSettings
 from services.catalog.config import CatalogSettings
 from services.chassis import config
 from services.chassis.lifecycle import VERSION
@@ -27,6 +28,7 @@ DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 CHART = ROOT / "deploy" / "helm" / "sampan"
 SETTINGS: dict[str, type[config.ProcessSettings]] = {
     "gateway": GatewaySettings,
+    "access": AccessSettings,
     "catalog": CatalogSettings,
     "orders": OrdersSettings,
     "warehouse": WarehouseSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -233,7 +234,8 @@ async def test_an_unknown_field_is_refused_at_the_parameter(system: System, path
     problem = assert_problem(
         await system.storefront.get(path, params={"fields": fields}), 400, "FIELD_INVALID"
     )
-    assert [place["parameter"] for place in problem["errors"]] == ["fields"]
+    places: Any = problem["errors"]
+    assert [place["parameter"] for place in places] == ["fields"]
     assert len(json.dumps(problem)) < 1000
 
 

@@ -41,6 +41,10 @@ warehouse:
   database: true
   lag:
     - {group: warehouse.orders, topic: sampan.orders.orders.v1}
+access:
+  ports: {grpc: 50054, admin: 9104}
+  database: true
+  lag: []
 {{- end -}}
 
 {{/* One service as a whole: defaults, then services.<name>, then its facts. Takes (list . name); gives YAML. */}}
@@ -94,7 +98,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $_ := set $variables "TOPIC_PARTITIONS" (toString $root.Values.kafka.partitions) -}}
 {{- $_ := set $variables "TOPIC_REPLICATION" (toString $root.Values.kafka.replication) -}}
 {{- else -}}
-{{- range $callee, $port := dict "catalog" 50051 "orders" 50052 "warehouse" 50053 -}}
+{{- range $callee, $port := dict "catalog" 50051 "orders" 50052 "warehouse" 50053 "access" 50054 -}}
 {{- $address := printf "dns:///%s-%s.%s.svc.%s:%d" (include "sampan.fullname" $root) $callee $root.Release.Namespace $root.Values.clusterDomain $port -}}
 {{- $_ := set $variables (printf "%s_ADDRESS" (upper $callee)) $address -}}
 {{- end -}}
