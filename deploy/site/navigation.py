@@ -24,6 +24,8 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The project", ("contributing.md", "changelog.md")),
 )
 REST = "Further pages"
+# Where a page's own heading would say too little between the others.
+TITLES = {"index.md": "Who begins where", "start.md": "A first order"}
 
 
 def sections(pages: Path) -> dict[str, list[str]]:
@@ -46,6 +48,9 @@ def toml(pages: Path) -> str:
         return f"{{{json.dumps(name, ensure_ascii=False)} = {value}}}"
 
     def listed(names: Sequence[str]) -> str:
-        return ", ".join(entry(title(pages / name), json.dumps(name, ensure_ascii=False)) for name in names)
+        return ", ".join(
+            entry(TITLES.get(name) or title(pages / name), json.dumps(name, ensure_ascii=False))
+            for name in names
+        )
 
     return "[" + ", ".join(entry(name, f"[{listed(names)}]") for name, names in sections(pages).items()) + "]"

@@ -73,3 +73,4 @@ def test_every_page_has_one_place_in_the_navigation(tree: Path, tmp_path: Path) 
     listed = [page for names in found.values() for page in names]
     assert len(listed) == len(set(listed)) == len(list(pages.rglob("*.md")))
     assert '{"How it works" = "how.md"}' in navigation.toml(pages)
+    assert '{"A first order" = "start.md"}' in navigation.toml(pages)
