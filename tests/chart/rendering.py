@@ -23,7 +23,6 @@ VALUES: Mapping[str, Path] = {
     "everything": HERE / "everything.yaml",
 }
 RELEASE, NAMESPACE = "shop", "backbone"
-SERVICES = ("gateway", "catalog", "orders", "warehouse")
 
 Manifest = dict[str, Any]
 

@@ -15,9 +15,9 @@ import pytest
 
 from deploy.compose.order import carry
 from deploy.local import demo
-from deploy.local.settings import LOOPBACK, ROOT
+from deploy.local.settings import DATABASES, LOOPBACK, PORT_DEFAULTS, ROOT, SERVICES
 from tests.containers import standins
-from tests.containers.conftest import SERVICES, VERSION, Stack, figures, measured
+from tests.containers.conftest import VERSION, Stack, figures, measured
 from tests.containers.engine import Engine
 
 pytestmark = [
@@ -29,8 +29,7 @@ pytestmark = [
 BYTES_ABOVE_BASE_MAX = 200_000_000
 PATIENCE_S = 60.0
 UID = "10001"
-ADMIN_PORTS = {"gateway": 9100, "catalog": 9101, "orders": 9102, "warehouse": 9103}
-SETUPS = ("catalog-setup", "orders-setup", "warehouse-setup")
+SETUPS = tuple(f"{service}-setup" for service in DATABASES)
 
 Images = dict[str, dict[str, Any]]
 
@@ -242,7 +241,7 @@ def place(shop: demo.Shop) -> demo.Document:
 
 def placements(stack: Stack, container: str) -> float:
     """How many calls of BatchPlaceOrders a replica has answered; one that nobody has called yet has no such row."""
-    url = f"http://127.0.0.1:{ADMIN_PORTS['orders']}/metrics"
+    url = f"http://127.0.0.1:{PORT_DEFAULTS['ORDERS_ADMIN_PORT']}/metrics"
     said = stack.inside(container, f"import urllib.request as r; print(r.urlopen('{url}').read().decode())")
     assert "sampan_build_info" in said
     rows = re.findall(r"^sampan_rpc_server_handled_total\{([^}]*)\} ([\d.e+]+)$", said, re.MULTILINE)
