@@ -80,8 +80,8 @@ def test_every_pod_is_fit_for_the_restricted_standard(values: str) -> None:
 
 @every_values
 def test_every_variable_is_one_that_the_service_reads(values: str) -> None:
-    for service in SETTINGS:
-        known = config.variables(SETTINGS[service])
+    for service, settings in SETTINGS.items():
+        known = config.variables(settings)
         given = named(manifests(values, "ConfigMap"), service)["data"]
         # What all services are told together, some may not know.
         assert given.keys() - known.keys() <= {"GRPC_REFLECTION"}
@@ -101,8 +101,8 @@ def secret_files(pod: dict[str, Any]) -> set[str]:
 
 @every_values
 def test_probes_ports_and_addresses_are_those_that_a_service_listens_on(values: str) -> None:
-    for service in SETTINGS:
-        fields = SETTINGS[service].model_fields
+    for service, settings in SETTINGS.items():
+        fields = settings.model_fields
         pod = named(manifests(values, "Deployment"), service)["spec"]["template"]["spec"]
         container = pod["containers"][0]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
