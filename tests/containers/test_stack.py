@@ -161,7 +161,8 @@ def test_a_killed_replica_loses_no_order_and_comes_back(stack: Stack) -> None:
 
     def is_back() -> bool:
         state = stack.state(victim)
-        return state["RestartCount"] > restarts and state.get("Health", {}).get("Status") == "healthy"
+        healthy: bool = state["RestartCount"] > restarts and state["Health"]["Status"] == "healthy"
+        return healthy
 
     with measured("from SIGKILL to healthy again, 20 orders placed and decided meanwhile"):
         # The container ends with its only process; whether this command still hears of it is chance.
