@@ -92,9 +92,9 @@ bench-replicas: gen ## Measure orders per second with one, two and three replica
 HELM_VERSION := v3.21.4
 TOOLS := $(CURDIR)/.local/tools/bin
 
-images: ## Build the four images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
+images: ## Build the images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
 	@SAMPAN_REVISION=$$(git rev-parse HEAD 2>/dev/null) SAMPAN_CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
-		docker compose build catalog orders warehouse gateway
+		docker compose build
 
 compose-secrets: ## Make the passwords and keys that compose.yaml mounts, where they are missing
 	@$(PYTHON) -m deploy.compose.prepare
