@@ -9,10 +9,8 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
-	monitoring monitoring-down monitoring-check test-monitoring dashboards \
-	lint format types layers proto-lint proto-breaking pages lock wheels \
-	openapi asyncapi sdk test-sdk docs \
-	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check
+	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
+	lint format types layers proto-lint proto-breaking docs lock wheels
 
 help: ## List all targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -28,7 +26,7 @@ gen: setup ## Generate the typed protobuf stubs into gen/
 up: gen ## Start PostgreSQL, Kafka and the services, seed, carry one order to delivery
 	@$(LOCAL) up
 
-down: monitoring-down ## Stop everything
+down: ## Stop everything
 	@if [ -x $(PY) ]; then $(LOCAL) down; fi
 
 restart: down up ## Stop everything and start it again
@@ -39,28 +37,9 @@ status: gen ## Show what runs where
 logs: gen ## Follow the logs (SERVICE=orders for one)
 	@$(LOCAL) logs $(SERVICE)
 
-clean: monitoring-down ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
+clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
 	@if [ -x $(PY) ]; then $(LOCAL) clean; fi
 	@if [ -n "$(ALL)" ]; then rm -rf .local gen dist .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis; fi
-
-# --- Monitoring
-
-monitoring: gen ## Start Prometheus and Alertmanager over the local stack (both must be installed)
-	@$(PY) -m deploy.local.monitoring up
-
-monitoring-down: ## Stop them
-	@if [ -x $(PY) ]; then $(PY) -m deploy.local.monitoring down; fi
-
-monitoring-check: ## Check configurations, rules and a test of each alert with promtool and amtool
-	@promtool check config deploy/prometheus/prometheus.yml deploy/prometheus/prometheus-local.yml
-	@promtool test rules deploy/prometheus/tests/*.yml
-	@amtool check-config deploy/alertmanager/alertmanager.yml
-
-dashboards: gen ## Write the Grafana dashboards into dist/dashboards
-	@$(PY) -m deploy.grafana
-
-test-monitoring: gen ## A real Prometheus and Alertmanager over a stack of its own: alerts arrive, no panel is empty
-	@MONITORING_LIVE=1 $(PYTEST) tests/monitoring $(ARGS)
 
 # --- Proof
 
@@ -108,36 +87,19 @@ bench-memory: gen ## Watch the services' memory while ORDERS=1000000 go through 
 bench-replicas: gen ## Measure orders per second with one, two and three replicas of each service
 	@$(PY) -m deploy.bench.replicas $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
-# --- For integrators
-
-openapi: gen ## Write the API's OpenAPI document to gen/openapi.json
-	@$(PY) -m deploy.openapi gen/openapi.json
-
-asyncapi: gen ## Write the AsyncAPI document of every topic to gen/asyncapi.yaml
-	@$(PY) -m deploy.asyncapi
-
-sdk: gen ## Make, compile and type-check the TypeScript and Python clients in dist/sdk
-	@$(PY) -m deploy.sdk
-
-test-sdk: sdk ## Let both clients place an order and read it back, on a system of its own
-	@$(PYTEST) tests/e2e/test_clients.py $(ARGS)
-
-docs: gen ## Build the documentation site in dist/site; a broken link fails
-	@$(PY) -m deploy.site
-
 # --- Containers
 
 HELM_VERSION := v3.21.4
 TOOLS := $(CURDIR)/.local/tools/bin
 
-images: compose-secrets ## Build the images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
+images: ## Build the images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
 	@SAMPAN_REVISION=$$(git rev-parse HEAD 2>/dev/null) SAMPAN_CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
-		docker compose build catalog orders warehouse access gateway
+		docker compose build
 
 compose-secrets: ## Make the passwords and keys that compose.yaml mounts, where they are missing
 	@$(PYTHON) -m deploy.compose.prepare
 
-compose-up: images ## Start everything in containers and wait until it is ready (ARGS="--profile monitoring" for more)
+compose-up: compose-secrets images ## Start everything in containers and wait until it is ready (ARGS="--profile monitoring" for more)
 	@docker compose $(ARGS) up --detach --wait
 
 compose-order: gen ## Seed the containers' catalogue and carry one order to delivery
@@ -177,13 +139,13 @@ proto-lint: gen ## Lint the contracts
 proto-breaking: gen ## Compare the contracts with the latest release, else with the commit before
 	@$(PY) proto/breaking.py
 
-pages: gen ## Write docs/configuration.md and docs/problems.md anew from the code
-	@$(PY) -m deploy.pages
+docs: gen ## Write docs/configuration.md anew from the code
+	@$(PY) -m deploy.docs
 
 lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer ones)
 	@$(PY) -m deploy.local.lock $(ARGS)
 
 wheels: gen ## Build the distributions of contracts, chassis and services into dist/
-	@for part in proto services/chassis services/access services/catalog services/orders services/warehouse services/gateway; do \
+	@for part in proto services/chassis services/catalog services/orders services/warehouse services/gateway; do \
 		$(PY) -m uv build --quiet --wheel --no-build-isolation --python $(PY) --out-dir dist $$part || exit 1; \
 	done; ls dist/*.whl

@@ -23,7 +23,6 @@ VALUES: Mapping[str, Path] = {
     "everything": HERE / "everything.yaml",
 }
 RELEASE, NAMESPACE = "shop", "backbone"
-SERVICES = ("gateway", "access", "catalog", "orders", "warehouse")
 
 Manifest = dict[str, Any]
 
@@ -54,16 +53,15 @@ def template(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def _rendered(values: str) -> str:
+def _rendered(values: str) -> tuple[Manifest, ...]:
     done = template("--values", VALUES[values])
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return tuple(one for one in yaml.safe_load_all(done.stdout) if one)
 
 
 def manifests(values: str, kind: str | None = None) -> list[Manifest]:
     """Every manifest of the release, or those of one kind."""
-    documents = [one for one in yaml.safe_load_all(_rendered(values)) if one]
-    return [one for one in documents if kind is None or one["kind"] == kind]
+    return [one for one in _rendered(values) if kind is None or one["kind"] == kind]
 
 
 def named(found: Sequence[Manifest], name: str) -> Manifest:

@@ -7,19 +7,14 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from services.access.config import AccessSettings
+from deploy import docs
 from services.catalog import events as catalog_events
-from services.catalog.config import CatalogSettings
 from services.chassis import config
-from services.gateway.config import GatewaySettings
 from services.orders import events as orders_events
-from services.orders.config import OrdersSettings
 from services.warehouse import events as warehouse_events
-from services.warehouse.config import WarehouseSettings
 from tests.chart.rendering import (
     CHART,
     NAMESPACE,
-    SERVICES,
     VALUES,
     manifests,
     named,
@@ -32,13 +27,10 @@ KUBERNETES = ("1.27", "1.34")
 CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "ServiceMonitor": "monitoring.coreos.com/v1"}
 """Kinds that operators bring, with the version that we write; Kubernetes' own schemas do not know them."""
 
-SETTINGS: dict[str, type[config.ProcessSettings]] = {
-    "gateway": GatewaySettings,
-    "access": AccessSettings,
-    "catalog": CatalogSettings,
-    "orders": OrdersSettings,
-    "warehouse": WarehouseSettings,
-}
+SETTINGS = dict(docs.SERVICES)
+
+WITH_GRPC = [service for service, settings in SETTINGS.items() if "grpc_port" in settings.model_fields]
+"""Those that others call; each has a database."""
 
 every_values = pytest.mark.parametrize("values", VALUES)
 
@@ -88,8 +80,8 @@ def test_every_pod_is_fit_for_the_restricted_standard(values: str) -> None:
 
 @every_values
 def test_every_variable_is_one_that_the_service_reads(values: str) -> None:
-    for service in SERVICES:
-        known = config.variables(SETTINGS[service])
+    for service, settings in SETTINGS.items():
+        known = config.variables(settings)
         given = named(manifests(values, "ConfigMap"), service)["data"]
         # What all services are told together, some may not know.
         assert given.keys() - known.keys() <= {"GRPC_REFLECTION"}
@@ -109,8 +101,8 @@ def secret_files(pod: dict[str, Any]) -> set[str]:
 
 @every_values
 def test_probes_ports_and_addresses_are_those_that_a_service_listens_on(values: str) -> None:
-    for service in SERVICES:
-        fields = SETTINGS[service].model_fields
+    for service, settings in SETTINGS.items():
+        fields = settings.model_fields
         pod = named(manifests(values, "Deployment"), service)["spec"]["template"]["spec"]
         container = pod["containers"][0]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -127,7 +119,7 @@ def test_probes_ports_and_addresses_are_those_that_a_service_listens_on(values: 
 @every_values
 def test_the_gateway_finds_every_replica_of_a_service_by_its_headless_name(values: str) -> None:
     given = named(manifests(values, "ConfigMap"), "gateway")["data"]
-    for service in ("access", "catalog", "orders", "warehouse"):
+    for service in WITH_GRPC:
         found = named(manifests(values, "Service"), service)
         assert found["spec"]["clusterIP"] == "None"
         port = next(one for one in found["spec"]["ports"] if one["name"] == "grpc")["port"]
@@ -139,7 +131,7 @@ def test_the_gateway_finds_every_replica_of_a_service_by_its_headless_name(value
 @every_values
 def test_setup_runs_before_and_needs_nothing_that_comes_with_the_release(values: str) -> None:
     jobs = manifests(values, "Job")
-    assert len(jobs) == 3
+    assert len(jobs) == len(WITH_GRPC)
     for job in jobs:
         assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
         pod = job["spec"]["template"]["spec"]
@@ -186,7 +178,7 @@ def test_scaling_by_lag_watches_the_groups_and_topics_of_the_code() -> None:
 
 @every_values
 def test_policies_let_only_the_gateway_call_the_services(values: str) -> None:
-    for service in ("access", "catalog", "orders", "warehouse"):
+    for service in WITH_GRPC:
         policy = named(manifests(values, "NetworkPolicy"), service)["spec"]
         assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
         callers = next(rule for rule in policy["ingress"] if rule["ports"][0]["port"] == "grpc")["from"]

@@ -14,25 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import docs
 from deploy.compose import prepare
 from deploy.local.settings import ROOT, SERVICES
-from services.access.config import AccessSettings
-from services.catalog.config import CatalogSettings
 from services.chassis import config
 from services.chassis.lifecycle import VERSION
-from services.gateway.config import GatewaySettings
-from services.orders.config import OrdersSettings
-from services.warehouse.config import WarehouseSettings
 
 DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 CHART = ROOT / "deploy" / "helm" / "sampan"
-SETTINGS: dict[str, type[config.ProcessSettings]] = {
-    "gateway": GatewaySettings,
-    "access": AccessSettings,
-    "catalog": CatalogSettings,
-    "orders": OrdersSettings,
-    "warehouse": WarehouseSettings,
-}
+SETTINGS = dict(docs.SERVICES)
 
 every_service = pytest.mark.parametrize("service", SERVICES)
 

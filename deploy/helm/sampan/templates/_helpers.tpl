@@ -20,7 +20,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The facts of each service that no value changes: ports, and the consumer groups with their topics. */}}
+{{/* The services, and what of each no value changes: ports, whether it has a database and so a setup, and its consumer
+groups with their topics. A service is added here, in values.yaml and in values.schema.json. */}}
 {{- define "sampan.facts" -}}
 gateway:
   ports: {http: 8080, admin: 9100}
@@ -98,9 +99,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $_ := set $variables "TOPIC_PARTITIONS" (toString $root.Values.kafka.partitions) -}}
 {{- $_ := set $variables "TOPIC_REPLICATION" (toString $root.Values.kafka.replication) -}}
 {{- else -}}
-{{- range $callee, $port := dict "catalog" 50051 "orders" 50052 "warehouse" 50053 "access" 50054 -}}
-{{- $address := printf "dns:///%s-%s.%s.svc.%s:%d" (include "sampan.fullname" $root) $callee $root.Release.Namespace $root.Values.clusterDomain $port -}}
-{{- $_ := set $variables (printf "%s_ADDRESS" (upper $callee)) $address -}}
+{{- range $callee, $its := include "sampan.facts" $root | fromYaml -}}
+{{- if $its.ports.grpc -}}
+{{- $host := printf "%s-%s.%s.svc.%s" (include "sampan.fullname" $root) $callee $root.Release.Namespace $root.Values.clusterDomain -}}
+{{- $_ := set $variables (printf "%s_ADDRESS" (upper $callee)) (printf "dns:///%s:%v" $host $its.ports.grpc) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite $variables (deepCopy $root.Values.config) (deepCopy $service.config)) -}}
