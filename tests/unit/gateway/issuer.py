@@ -107,7 +107,8 @@ def serving() -> Iterator[Issuer]:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Looked at often, so that it ends at once.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     issuer.url = f"http://127.0.0.1:{server.server_port}/jwks"
     try:
