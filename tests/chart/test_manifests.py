@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from deploy import docs
+from deploy import pages
 from services.catalog import events as catalog_events
 from services.chassis import config
 from services.orders import events as orders_events
@@ -27,7 +27,7 @@ KUBERNETES = ("1.27", "1.34")
 CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "ServiceMonitor": "monitoring.coreos.com/v1"}
 """Kinds that operators bring, with the version that we write; Kubernetes' own schemas do not know them."""
 
-SETTINGS = dict(docs.SERVICES)
+SETTINGS = dict(pages.SERVICES)
 
 WITH_GRPC = [service for service, settings in SETTINGS.items() if "grpc_port" in settings.model_fields]
 """Those that others call; each has a database."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import docs
+from deploy import pages
 from deploy.compose import prepare
 from deploy.local.settings import ROOT, SERVICES
 from services.chassis import config
@@ -22,7 +22,7 @@ from services.chassis.lifecycle import VERSION
 
 DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 CHART = ROOT / "deploy" / "helm" / "sampan"
-SETTINGS = dict(docs.SERVICES)
+SETTINGS = dict(pages.SERVICES)
 
 every_service = pytest.mark.parametrize("service", SERVICES)
 
