@@ -120,7 +120,7 @@ def test_prices_are_rounded_half_up_to_the_penny(price: str, expected: int) -> N
 def test_a_file_may_be_packed_and_damaged_rows_are_counted(tmp_path: Path, suffix: str) -> None:
     lines = [HEADER, ",".join(row()), ",".join(row(InvoiceNo="C1")), "1,2"]
     raw = "\r\n".join(lines).encode() + b'\r\n536366,1,caf\xe9,1,,1,,France\r\n536367,2,"a"b,1,,1,,France\r\n'
-    packed = {".csv": raw, ".csv.gz": gzip.compress(raw), ".csv.xz": lzma.compress(raw)}[suffix]
+    packed = {".csv": raw, ".csv.gz": gzip.compress(raw, mtime=0), ".csv.xz": lzma.compress(raw)}[suffix]
     path = tmp_path / f"sales{suffix}"
     path.write_bytes(packed)
     sales = retail.read_sales(path)
@@ -134,7 +134,7 @@ def test_a_file_may_be_packed_and_damaged_rows_are_counted(tmp_path: Path, suffi
         ("empty.csv", b"", "not the Online Retail format"),
         ("other.csv", b"a,b,c\n1,2,3\n", "not the Online Retail format"),
         ("cut.csv.xz", lzma.compress(HEADER.encode())[:-20], "ends too early"),
-        ("cut.csv.gz", gzip.compress(HEADER.encode())[:-6], "ends too early"),
+        ("cut.csv.gz", gzip.compress(HEADER.encode(), mtime=0)[:-6], "ends too early"),
         ("noise.csv.gz", b"this is no gzip file", "damaged"),
     ],
 )
