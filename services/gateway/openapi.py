@@ -126,17 +126,25 @@ def _answers(route: Route) -> tuple[Any, ...]:
 
 def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
     if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
-        # OpenAPI 3.1 has no word for the items of a stream: its schema is that of the whole text.
-        data = schema_of[id(route.answer)]
-        return {
-            "type": "string",
-            "description": "Server-Sent Events; see `x-event-data`.",
-            "x-event-data": data,
-        }
+        return _event(schema_of[id(route.answer)])
     if route.answer is None:
         return {"type": "string"}
     schemas = [schema_of[id(answer)] for answer in _answers(route)]
     return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
+def _event(data: Json) -> Json:
+    """One event of a stream: before 3.2, which has `itemSchema`, a stream's schema is that of each of its events."""
+    return {
+        "description": "Each event of the stream.",
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+        },
+        "required": ["id", "event", "data"],
+    }
 
 
 def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:

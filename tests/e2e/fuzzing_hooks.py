@@ -18,6 +18,7 @@ def as_lines(context: Any, value: Any) -> bytes:
 
 
 @schemathesis.hook
-def map_query(_context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
+def before_call(_context: Any, case: Any, **_options: Any) -> None:
     """Leaves `fields` out: an answer with some of its fields is by intent not what its schema requires."""
-    return {name: value for name, value in query.items() if name != "fields"} if query else query
+    if case.query:
+        case.query = {name: value for name, value in case.query.items() if name != "fields"}

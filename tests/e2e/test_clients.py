@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import openapi, sdk
+from deploy import sdk
 from tests.e2e.conftest import KEYS, Shop
 
 pytestmark = [pytest.mark.stack]
@@ -53,9 +53,9 @@ def made() -> None:
     """Skips where the clients were not made; they must be those of the present document."""
     if not sdk.DOCUMENT.exists():
         pytest.skip("there are no clients: `make sdk`")
-    assert json.loads(sdk.DOCUMENT.read_text(encoding="utf-8")) == json.loads(
-        json.dumps(openapi.document())
-    ), "the clients are of another document: `make sdk`"
+    assert json.loads(sdk.DOCUMENT.read_text(encoding="utf-8")) == json.loads(json.dumps(sdk.document())), (
+        "the clients are of another document: `make sdk`"
+    )
 
 
 @pytest.mark.usefixtures("made")
