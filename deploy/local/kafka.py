@@ -52,6 +52,7 @@ listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
+metadata.log.dir={metadata}
 auto.create.topics.enable=false
 num.partitions=4
 offsets.topic.num.partitions=4
@@ -213,7 +214,11 @@ class Distribution:
 
 
 class Kafka:
-    """One KRaft node with its data in `folder`, listening on a loopback port."""
+    """One KRaft node with its data in `folder`, listening on a loopback port.
+
+    What it knows of its topics is in `metadata_folder`, which may be on another disk: a node that starts while that disk
+    is full was seen to begin anew, without any topic.
+    """
 
     def __init__(
         self,
@@ -225,8 +230,10 @@ class Kafka:
         log_file: Path | None = None,
         pid_file: Path | None = None,
         listeners: Sequence[Listener] = (),
+        metadata_folder: Path | None = None,
     ) -> None:
         self.folder = folder.absolute()
+        self._metadata_folder = (metadata_folder or folder / "metadata").absolute()
         self.listeners = tuple(listeners)
         self.port = port
         self.controller_port = controller_port
@@ -271,6 +278,7 @@ class Kafka:
         """Stop the broker and delete its data and log."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._metadata_folder, ignore_errors=True)
         self.process.log_file.unlink(missing_ok=True)
 
     @property
@@ -286,6 +294,8 @@ class Kafka:
                 port=self.port,
                 controller_port=self.controller_port,
                 data=data,
+                # Earlier releases kept it beside the data.
+                metadata=data if (data / "__cluster_metadata-0").exists() else self._metadata_folder,
                 listeners="".join(f",{one.name}://{LOOPBACK}:{one.port}" for one in self.listeners),
                 advertised="".join(
                     f",{one.name}://{LOOPBACK}:{one.advertised_port}" for one in self.listeners

@@ -290,6 +290,8 @@ class Cluster:
             log_file=self.logs_folder / "kafka.log",
             pid_file=self.folder / "run" / "kafka.pid",
             listeners=listeners,
+            # Beside the disk that a fault may fill: docs/reliability.md says why.
+            metadata_folder=self.folder / "kafka-metadata",
         )
         self.processes = {"postgres": PostgresMember(postgres), "kafka": KafkaMember(kafka)}
         await asyncio.gather(asyncio.to_thread(postgres.start), asyncio.to_thread(kafka.start))
