@@ -10,7 +10,8 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
-	lint format types layers proto-lint proto-breaking docs lock wheels
+	openapi asyncapi sdk test-sdk docs site \
+	lint format types layers proto-lint proto-breaking pages lock wheels
 
 help: ## List all targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -87,6 +88,25 @@ bench-memory: gen ## Watch the services' memory while ORDERS=1000000 go through 
 bench-replicas: gen ## Measure orders per second with one, two and three replicas of each service
 	@$(PY) -m deploy.bench.replicas $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
+# --- For integrators
+
+openapi: gen ## Write the API's OpenAPI document to gen/openapi.json
+	@$(PY) -m deploy.openapi gen/openapi.json
+
+asyncapi: gen ## Write the AsyncAPI document of every topic to gen/asyncapi.yaml
+	@$(PY) -m deploy.asyncapi
+
+sdk: gen ## Make, compile and type-check the TypeScript and Python clients in dist/sdk
+	@$(PY) -m deploy.sdk
+
+test-sdk: sdk ## Let both clients place an order and read it back, on a system of its own
+	@$(PYTEST) tests/e2e/test_clients.py $(ARGS)
+
+docs: gen ## Build the documentation site in dist/site; a broken link fails
+	@$(PY) -m deploy.site
+
+site: docs
+
 # --- Containers
 
 HELM_VERSION := v3.21.4
@@ -139,8 +159,8 @@ proto-lint: gen ## Lint the contracts
 proto-breaking: gen ## Compare the contracts with the latest release, else with the commit before
 	@$(PY) proto/breaking.py
 
-docs: gen ## Write docs/configuration.md anew from the code
-	@$(PY) -m deploy.docs
+pages: gen ## Write docs/configuration.md and docs/problems.md anew from the code
+	@$(PY) -m deploy.pages
 
 lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer ones)
 	@$(PY) -m deploy.local.lock $(ARGS)

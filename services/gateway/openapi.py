@@ -176,12 +176,13 @@ def operation_id(route: Route) -> str:
     """What a generated client calls the operation: the route's own name, else verb and noun of its path.
 
     `/v1/products`: listProducts and createProduct; `/v1/products/{product_id}`: getProduct;
-    `/v1/parcels/{parcel_id}:pack`: packParcel; `/v1/products:batchGet`: batchGetProducts.
+    `/v1/parcels/{parcel_id}:pack`: packParcel; `/v1/api-keys`: listApiKeys; `/v1/products:batchGet`: batchGetProducts.
     """
     if route.name:
         return route.name
     path, _, verb = route.path.partition(":")
-    plural = [step for step in path.split("/") if step and "{" not in step][-1].capitalize()
+    last = [step for step in path.split("/") if step and "{" not in step][-1]
+    plural = "".join(word.capitalize() for word in last.split("-"))
     singular = plural.removesuffix("s")
     if verb:
         return verb + (singular if route.verb else plural)

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from google.protobuf import json_format, symbol_database
 from jsonschema import Draft202012Validator
+from sampan.access.v1 import events_pb2 as access_pb
 from sampan.catalog.v1 import events_pb2 as catalog_pb
 from sampan.orders.v1 import events_pb2 as orders_pb
 from sampan.warehouse.v1 import events_pb2 as warehouse_pb
@@ -20,7 +21,7 @@ from tests.e2e.conftest import Shop, order_body
 
 pytestmark = [pytest.mark.stack]
 
-CONTRACTS = (catalog_pb, orders_pb, warehouse_pb)
+CONTRACTS = (access_pb, catalog_pb, orders_pb, warehouse_pb)
 Document = dict[str, Any]
 
 

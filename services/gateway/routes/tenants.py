@@ -121,6 +121,7 @@ class Tenants(Resource):
                 "tenants",
                 "Create a key for a tenant, as its first administrator's",
                 api_keys.ONCE,
+                name="createTenantApiKey",
                 body=CreateApiKey,
                 body_example=examples.API_KEY,
                 status=201,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from services.gateway.schemas.base import OUTPUT_ONLY, Document, NextPageToken, Version
+from services.gateway.schemas.base import OUTPUT_ONLY, Document, Moment, NextPageToken, Version
 from services.gateway.schemas.catalog import SetByServer
 
 RoleWord = Literal["storefront", "merchant", "warehouse", "reader", "administrator", "platform"]
@@ -85,8 +85,8 @@ class ApiKeySecret(Document, kw_only=True):
     ]
     prefix: Annotated[str, Meta(description="What may be shown of it.", examples=["sampan_k3x9q2m7ab"])]
     create_time: SetByServer = None
-    expire_time: Annotated[datetime | None, Meta(description="When a grace period ends it.")] = None
-    revoke_time: Annotated[datetime | None, Meta(description="When it was revoked.")] = None
+    expire_time: Annotated[Moment | None, Meta(description="When a grace period ends it.")] = None
+    revoke_time: Annotated[Moment | None, Meta(description="When it was revoked.")] = None
 
 
 class ApiKey(Document, kw_only=True):
@@ -97,7 +97,7 @@ class ApiKey(Document, kw_only=True):
     roles: list[RoleWord]
     merchant_ids: list[str]
     warehouse_ids: list[str]
-    expire_time: datetime | None
+    expire_time: Moment | None
     state: KeyStateWord
     secrets: Annotated[list[ApiKeySecret], Meta(description="The newest first.")]
     version: Version

@@ -11,6 +11,7 @@ import yaml
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 from jsonschema import Draft7Validator
+from sampan.access.v1 import events_pb2 as access_pb
 from sampan.catalog.v1 import events_pb2 as catalog_pb
 from sampan.orders.v1 import events_pb2 as orders_pb
 from sampan.warehouse.v1 import events_pb2 as warehouse_pb
@@ -18,6 +19,7 @@ from sampan.warehouse.v1 import events_pb2 as warehouse_pb
 import deploy.asyncapi.__main__ as asyncapi
 from deploy.asyncapi import contracts, page, topics
 from deploy.site.__main__ import ASYNCAPI_SCHEMA
+from services.access import events as access
 from services.catalog import events as catalog
 from services.gateway import wiring as gateway
 from services.orders import events as orders_reads
@@ -36,7 +38,9 @@ def document() -> Document:
 
 def test_every_topic_that_a_service_creates_is_a_channel_as_it_is_created(document: Document) -> None:
     created = [
-        spec for owner in (catalog, orders, warehouse) for spec in owner.topics(partitions=4, replication=1)
+        spec
+        for owner in (access, catalog, orders, warehouse)
+        for spec in owner.topics(partitions=4, replication=1)
     ]
     assert set(document["channels"]) == {spec.name for spec in created}
     for spec in created:
@@ -54,7 +58,7 @@ def test_every_topic_that_a_service_creates_is_a_channel_as_it_is_created(docume
 def test_every_topic_that_a_service_names_is_a_channel(document: Document) -> None:
     named = {
         value
-        for module in (catalog, orders, warehouse, gateway, orders_reads)
+        for module in (access, catalog, orders, warehouse, gateway, orders_reads)
         for name, value in inspect.getmembers(module)
         if name.endswith("_TOPIC")
     }
@@ -64,7 +68,7 @@ def test_every_topic_that_a_service_names_is_a_channel(document: Document) -> No
 def test_every_event_of_the_contracts_is_a_message_of_one_channel(document: Document) -> None:
     events = {
         message.full_name
-        for module in (catalog_pb, orders_pb, warehouse_pb)
+        for module in (access_pb, catalog_pb, orders_pb, warehouse_pb)
         for message in module.DESCRIPTOR.message_types_by_name.values()
         if not message.name.endswith("EventHead") and message.full_name not in _parts(module.DESCRIPTOR)
     }
