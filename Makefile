@@ -44,8 +44,11 @@ clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stub
 
 # --- Proof
 
-test: gen ## Unit, integration, end-to-end tests and a short chaos run
-	@$(PYTEST) $(ARGS)
+WORKERS ?= 2
+
+test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos $(ARGS)
+	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
 
 test-unit: gen ## The tests that need no server
 	@$(PYTEST) tests/unit $(ARGS)
