@@ -55,6 +55,7 @@ TOOLS = """
 | `SERVICE` | `make logs` | all | Only this service's log. |
 | `ALL` | `make clean` | | Anything: deletes downloads, stubs and `.venv` as well. |
 | `ARGS` | `make test`, `test-*`, `chaos`, `lock`, `bench*` | | Further arguments of pytest, the lock or a bench. |
+| `WORKERS` | `make test` | `2` | Files of tests at a time. |
 | `FILE` | `make replay` | required | The file of sales: .csv, .csv.gz or .csv.xz. |
 | `ORDERS` | `make replay` | all | Only the first so many orders of the file. |
 | `ORDERS` | `make bench-memory` | `1000000` | Orders altogether. |

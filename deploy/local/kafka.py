@@ -216,8 +216,8 @@ class Distribution:
 class Kafka:
     """One KRaft node with its data in `folder`, listening on a loopback port.
 
-    What it knows of its topics is in `metadata_folder`, which may be on another disk: a node that starts while that disk
-    is full was seen to begin anew, without any topic.
+    What it knows of its topics is in `metadata_folder`, which may be on another disk: a node that starts while that
+    disk is full was seen to begin anew, without any topic.
     """
 
     def __init__(

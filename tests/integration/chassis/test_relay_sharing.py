@@ -187,7 +187,7 @@ async def test_deleted_rows_do_not_pile_up(
     async with ledger.connection() as connection:
         await connection.execute("ALTER TABLE outbox SET (autovacuum_enabled = off)")
     async with running(ledger_dsn, kafka_server, name="tidy") as tidy:
-        for number in range(10):
+        for number in range(20):
             await append_all(
                 ledger, [message(topic, f"a{one}", number + 1, bytes(200)) for one in range(1_000)]
             )
@@ -195,7 +195,8 @@ async def test_deleted_rows_do_not_pile_up(
             await eventually(lambda: _empty(ledger))
     async with ledger.connection() as connection:
         size = await connection.fetchval("SELECT pg_relation_size('outbox')")
-    assert size < 2_500_000
+    # All of them take some six million.
+    assert size < 4_000_000
 
 
 async def _is(count: Callable[[], Awaitable[int]], expected: int) -> bool:
