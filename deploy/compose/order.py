@@ -10,13 +10,17 @@ import httpx
 
 from deploy.compose.prepare import FOLDER, prepare
 from deploy.local import demo
-from deploy.local.settings import LOOPBACK, StackError
+from deploy.local.settings import LOOPBACK, TENANT_ID, StackError
 
 
 def carry(url: str, keys: dict[str, str]) -> demo.Document:
     """Seed the demonstration's catalogue where it is missing, place an order and deliver it; return the order."""
-    operator, storefront = demo.Shop(url, keys["operator"]), demo.Shop(url, keys["storefront"])
+    operator, storefront, platform = (
+        demo.Shop(url, keys[role]) for role in ("operator", "storefront", "platform")
+    )
     try:
+        tenant = {"tenant_id": TENANT_ID, "display_name": "The demonstration"}
+        platform.post("/v1/tenants", tenant, accept=(409,))
         demo.seed(operator, lambda text: print(f"seed: {text}", flush=True))
         order = demo.place(storefront)
         print(
@@ -25,8 +29,8 @@ def carry(url: str, keys: dict[str, str]) -> demo.Document:
         )
         return demo.deliver(storefront, operator, order)
     finally:
-        operator.close()
-        storefront.close()
+        for shop in (operator, storefront, platform):
+            shop.close()
 
 
 def main() -> int:
