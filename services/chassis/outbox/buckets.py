@@ -36,6 +36,17 @@ class BucketShare:
         # Where to begin to look for free buckets, so that relays that start together try different ones.
         self._first = connection.get_server_pid() % BUCKETS
 
+    async def prepare(self) -> None:
+        """Has PostgreSQL prepare the statements while nothing is held. To be called first, with those of whoever uses
+        the connection as well.
+
+        asyncpg prepares a statement in a message of its own, and a session that waits for the next one is not idle: the
+        locks of a process that is frozen in between would stay for as long as it is.
+        """
+        await self._connection.fetchval(self._queries["count_relays"], RELAY_LOCK_CLASS)
+        await self._connection.execute(self._queries["unlock_buckets"], BUCKET_LOCK_CLASS, [])
+        await self._connection.execute(self._queries["lock_buckets"], BUCKET_LOCK_CLASS, [], 0)
+
     async def balance(self) -> None:
         """Takes or gives up buckets, where it is time to. Nothing may be under way of those held."""
         now = asyncio.get_running_loop().time()

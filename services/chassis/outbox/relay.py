@@ -207,6 +207,9 @@ class _Shard:
         right = Right(connection)
         loop = asyncio.get_running_loop()
         try:
+            await share.prepare()
+            await connection.execute(relay._queries["read_outbox"], [], 0)
+            await connection.execute(relay._queries["delete_outbox"], [])
             while not relay._stopping.is_set() and self._rounds_in_vain < LEAVE_AFTER_ROUNDS:
                 was_woken = self.woken.is_set()
                 self.woken.clear()

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from services.chassis import pg
 from services.chassis.outbox import BUCKETS, OutboxRelay, append
+from services.chassis.outbox.buckets import BucketShare
 from services.chassis.pg import Connection, Database
 from tests.integration.chassis.topics import (
     append_all,
@@ -178,6 +180,27 @@ async def test_a_frozen_relay_loses_its_buckets(
         os.kill(frozen.pid, signal.SIGCONT)
         await eventually(lambda: _is(sleepers, BUCKETS // 2))
     assert len(await read_all(kafka_server, topic)) == AGGREGATES
+
+
+async def test_no_statement_is_prepared_while_buckets_are_held(ledger_dsn: str) -> None:
+    """A session whose client was frozen between preparing and running a statement is not idle, and is never ended."""
+    prepared = "SELECT count(*) FROM pg_prepared_statements"
+    mine, other = [await pg.connect(ledger_dsn, name=name) for name in ("mine", "other")]
+    try:
+        await mine.fetchval(prepared)
+        share = BucketShare(mine, name="mine")
+        await share.prepare()
+        await share.balance()
+        assert len(share.held) == BUCKETS
+        before = await mine.fetchval(prepared)
+        await BucketShare(other, name="other").balance()
+        share._balance_at = 0.0
+        await share.balance()
+        assert len(share.held) == BUCKETS // 2
+        assert await mine.fetchval(prepared) == before
+    finally:
+        await mine.close()
+        await other.close()
 
 
 async def test_deleted_rows_do_not_pile_up(
