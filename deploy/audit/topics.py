@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from deploy.audit.checks import BrokerUnreachable
+from services.chassis import kafka
 from services.chassis.envelope import EnvelopeError, decode_record
 
 FETCH_BYTES_MAX = 8 * 1024 * 1024
@@ -105,7 +106,7 @@ class Topics:
             await consumer.start()
             await admin.start()
         except (KafkaError, OSError) as error:
-            await consumer.stop()
+            await kafka.stop_consumer(consumer)
             await admin.close()
             raise BrokerUnreachable(f"Kafka at {bootstrap}: {error!r}") from error
         try:
@@ -113,7 +114,7 @@ class Topics:
         except KafkaError as error:
             raise BrokerUnreachable(f"Kafka at {bootstrap}: {error!r}") from error
         finally:
-            await consumer.stop()
+            await kafka.stop_consumer(consumer)
             await admin.close()
 
     async def partitions(self, topic: str) -> list[TopicPartition]:
@@ -152,6 +153,9 @@ class Topics:
         begin = (await self._consumer.beginning_offsets([partition]))[partition]
         end = (await self._consumer.end_offsets([partition]))[partition]
         scan = PartitionScan(partition.topic, partition.partition, begin, end)
+        if begin == end:
+            # Stopped just after it was given a partition, the consumer loses its own cancellation and never ends.
+            return scan
         self._consumer.assign([partition])
         self._consumer.seek(partition, begin)
         position, silent = begin, 0
