@@ -12,8 +12,8 @@ from deploy.local.settings import MONITORING_PORT_DEFAULTS, PORT_DEFAULTS, ROOT
 from services.access.config import AccessSettings
 from services.catalog.config import CatalogSettings
 from services.chassis import config
+from services.gateway.catalogue import catalogue_markdown
 from services.gateway.config import GatewaySettings
-from services.gateway.errors import catalogue_markdown
 from services.orders.config import OrdersSettings
 from services.warehouse.config import WarehouseSettings
 

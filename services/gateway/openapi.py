@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from services.gateway.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, ProblemType
+from services.gateway.catalogue import CATALOGUE, ProblemType
+from services.gateway.errors import PROBLEM_MEDIA_TYPE
 from services.gateway.params import PATH_IDS, Param
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
 from services.gateway.schemas.base import ProblemDocument

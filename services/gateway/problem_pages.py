@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable
 
-from services.gateway.errors import ProblemType, slug
+from services.gateway.catalogue import ProblemType, slug
 
 HTML = b"text/html; charset=utf-8"
 # A page without scripts, whose only style is its own.

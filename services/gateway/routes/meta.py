@@ -8,7 +8,8 @@ import openapi_ui_bundles.swagger_ui
 
 from services.gateway import problem_pages
 from services.gateway.call import Call, Reply
-from services.gateway.errors import CATALOGUE, Problem, catalogue_json, slug
+from services.gateway.catalogue import CATALOGUE, catalogue_json, slug
+from services.gateway.errors import Problem
 from services.gateway.routes.resource import document
 from services.gateway.routes.route import Route
 from services.gateway.schemas.meta import Alive, ProblemType, ProblemTypes, Readiness

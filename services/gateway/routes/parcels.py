@@ -6,7 +6,7 @@ from sampan.warehouse.v1 import parcel_service_pb2 as pb
 from services.chassis.rpc.status import error_of
 from services.gateway import params
 from services.gateway.call import Call, Reply
-from services.gateway.errors import CATALOGUE
+from services.gateway.catalogue import CATALOGUE
 from services.gateway.roles import WAREHOUSES, allow
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
+from services.gateway.catalogue import CATALOGUE, slug
 from services.gateway.config import GatewaySettings
-from services.gateway.errors import CATALOGUE, slug
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import Start, System
 from tests.component.gateway.snapshots import product_event

@@ -22,15 +22,8 @@ from services.chassis.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from services.gateway.errors import (
-    CATALOGUE,
-    Problem,
-    catalogue_markdown,
-    pointer_of,
-    problem_json,
-    problem_of,
-    problem_of_validation,
-)
+from services.gateway.catalogue import CATALOGUE, catalogue_markdown
+from services.gateway.errors import Problem, pointer_of, problem_json, problem_of, problem_of_validation
 
 
 def translated(

@@ -1,0 +1,104 @@
+"""Refusals as the bytes that are sent. A flood of one and the same is written once."""
+
+from collections.abc import Callable
+
+from litestar.types import ASGIApp
+
+from services.chassis.errors import DomainError
+from services.gateway.call import Call, Reply
+from services.gateway.catalogue import CATALOGUE
+from services.gateway.errors import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S_DEFAULT, Problem, problem_json
+
+REFUSALS_MAX = 256
+"""Different refusals of a route that are kept as bytes."""
+_PROBLEM = PROBLEM_MEDIA_TYPE.encode()
+
+
+class Refusal:
+    """A problem as the bytes that are sent, all but the trace id."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, problem: Problem) -> None:
+        self._status = problem.status
+        self._headers = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
+        ]
+        retry_after_s = problem.retry_after_s
+        kind = CATALOGUE.get(problem.reason)
+        if retry_after_s is None and kind is not None and kind.retry:
+            retry_after_s = RETRY_AFTER_S_DEFAULT
+        if retry_after_s is not None:
+            self._headers.append((b"retry-after", b"%d" % max(1, round(retry_after_s))))
+        # The trace id is the document's last member.
+        self._body = problem_json(problem, "").removesuffix(b'"}')
+
+    def reply(self, trace_id: str) -> Reply:
+        """The answer to one request."""
+        body = b'%b%b"}' % (self._body, trace_id.encode())
+        return Reply(self._status, body, media_type=_PROBLEM, headers=self._headers)
+
+
+class Refusals:
+    """A route's refusals by services, as they are answered."""
+
+    def __init__(self, problem_of: Callable[[DomainError], Problem]) -> None:
+        self._problem_of = problem_of
+        self._kept: dict[tuple[object, ...], Refusal] = {}
+
+    def of(self, error: DomainError) -> Refusal:
+        """The refusal for a service's error."""
+        key = (
+            type(error),
+            error.reason,
+            error.message,
+            error.domain,
+            error.retry_after_s,
+            *error.metadata.items(),
+        )
+        refusal = self._kept.get(key)
+        if refusal is None:
+            if len(self._kept) >= REFUSALS_MAX:
+                self._kept.clear()
+            refusal = self._kept[key] = Refusal(self._problem_of(error))
+        return refusal
+
+
+class Prepared:
+    """A reply in the shape that Litestar wants of an exception's handler."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def to_asgi_response(self, **_options: object) -> ASGIApp:
+        """Itself."""
+        return self._reply
+
+
+def problem_reply(problem: Problem, call: Call) -> Reply:
+    """The problem as an answer."""
+    return Refusal(problem).reply(call.traceparent[3:35])
+
+
+def busy() -> Problem:
+    """The problem of a request that is not let in now."""
+    return Problem("OVERLOADED", "too much work at a time", retry_after_s=1)
+
+
+def turned_away(traceparent: bytes, request_id: bytes) -> bytes:
+    """The whole answer to a request of which nothing but its head was looked at."""
+    return _TURNED_AWAY % (traceparent, request_id, traceparent[3:35])
+
+
+def _turned_away() -> bytes:
+    """Wants traceparent, request id and trace id."""
+    trace_id = "0" * 32
+    body = problem_json(busy(), trace_id).replace(b"%", b"%%")
+    head = (
+        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\nretry-after: 1\r\ncontent-length: %d\r\n"
+        b"traceparent: %%b\r\nx-request-id: %%b\r\n\r\n" % (_PROBLEM, len(body))
+    )
+    return head + body.replace(trace_id.encode(), b"%b")
+
+
+_TURNED_AWAY = _turned_away()
