@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("chassis", "access", "catalog", "orders", "warehouse", "gateway")
+SERVICES = ("chassis", "access", "catalog", "orders", "warehouse", "webhooks", "gateway")
 HEADER = "# Locked versions with hashes, made by `make lock`. Do not edit: change {source} and lock again.\n"
 
 

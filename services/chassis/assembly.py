@@ -16,7 +16,7 @@ from typing import Protocol
 
 from services.chassis import kafka, migrations
 from services.chassis.cli import ParkedQuery
-from services.chassis.config import DatabaseServiceSettings
+from services.chassis.config import DatabaseServiceSettings, StoringServiceSettings
 from services.chassis.consumer import Handler, discard_rows, parked_rows, replay_rows
 from services.chassis.kafka import TopicSpec
 from services.chassis.lifecycle import Runtime
@@ -41,7 +41,7 @@ async def set_up(settings: DatabaseServiceSettings, service: str, topics: Topics
     )
 
 
-async def open_database(settings: DatabaseServiceSettings, service: str) -> Database:
+async def open_database(settings: StoringServiceSettings, service: str) -> Database:
     """The pool that everything but the relay shares."""
     return await Database.open(
         settings.dsn,
@@ -51,7 +51,7 @@ async def open_database(settings: DatabaseServiceSettings, service: str) -> Data
     )
 
 
-async def attach_database(runtime: Runtime, settings: DatabaseServiceSettings, service: str) -> Database:
+async def attach_database(runtime: Runtime, settings: StoringServiceSettings, service: str) -> Database:
     """The pool of a serving process, closed with it; raises `CannotStart` unless the schema is this code's."""
     database = await open_database(settings, service)
     runtime.on_close("database", database.close)
@@ -67,14 +67,14 @@ class ParkedEvents:
     service: str
     handlers: Callable[[Database], Mapping[str, Handler]]
 
-    async def list(self, settings: DatabaseServiceSettings, query: ParkedQuery) -> Rows:
+    async def list(self, settings: StoringServiceSettings, query: ParkedQuery) -> Rows:
         """Events that could not be handled."""
         async with self._opened(settings) as (database, handlers):
             return await parked_rows(
                 database, handlers, group=query.group, aggregate_id=query.aggregate_id, limit=query.limit
             )
 
-    async def replay(self, settings: DatabaseServiceSettings, query: ParkedQuery) -> Rows:
+    async def replay(self, settings: StoringServiceSettings, query: ParkedQuery) -> Rows:
         """Hands parked events to the normal handler again; a serving process sends what comes of it."""
         async with self._opened(settings) as (database, handlers):
             return await replay_rows(
@@ -87,7 +87,7 @@ class ParkedEvents:
                 across_gaps=query.across_gaps,
             )
 
-    async def discard(self, settings: DatabaseServiceSettings, query: ParkedQuery) -> Rows:
+    async def discard(self, settings: StoringServiceSettings, query: ParkedQuery) -> Rows:
         """Gives parked events up."""
         async with self._opened(settings) as (database, handlers):
             return await discard_rows(
@@ -96,7 +96,7 @@ class ParkedEvents:
 
     @asynccontextmanager
     async def _opened(
-        self, settings: DatabaseServiceSettings
+        self, settings: StoringServiceSettings
     ) -> AsyncIterator[tuple[Database, Mapping[str, Handler]]]:
         database = await open_database(settings, self.service)
         try:

@@ -207,13 +207,24 @@ ConsumerLinger = Annotated[
 ]
 
 
-class DatabaseServiceSettings(ServiceSettings):
-    """What every service has that keeps a database and publishes what happens to it."""
+class StoringServiceSettings(ServiceSettings):
+    """What every service has that keeps a database."""
 
     dsn: str = Field(min_length=1, repr=False, description="PostgreSQL of the service, as a URL.")
     pool_size_max: PoolSize = 8
     statement_timeout_ms: StatementTimeout = 15_000
     concurrent_calls_max: ConcurrentCalls = 512
+    request_key_ttl_h: float = Field(
+        default=48,
+        ge=1,
+        le=8_760,
+        description="Hours for which a repeated request gets its first answer, and what that says is kept.",
+    )
+
+
+class DatabaseServiceSettings(StoringServiceSettings):
+    """What every service has that publishes what happens to its database, too."""
+
     relay_shards: int = Field(
         default=1,
         ge=1,
@@ -225,12 +236,6 @@ class DatabaseServiceSettings(ServiceSettings):
         ge=0,
         le=1_000,
         description="Milliseconds between two rounds of the outbox relay at least: fewer, larger ones cost less.",
-    )
-    request_key_ttl_h: float = Field(
-        default=48,
-        ge=1,
-        le=8_760,
-        description="Hours for which a repeated request gets its first answer, and what that says is kept.",
     )
     topic_partitions: int = Field(
         default=4,

@@ -34,7 +34,9 @@ def test_a_lock_has_hashes_and_no_address(lock: Path) -> None:
     assert [block.partition("==")[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-@pytest.mark.parametrize("service", ["chassis", "access", "catalog", "orders", "warehouse", "gateway"])
+@pytest.mark.parametrize(
+    "service", ["chassis", "access", "catalog", "orders", "warehouse", "webhooks", "gateway"]
+)
 def test_an_image_holds_the_locked_versions_and_no_development_tool(service: str) -> None:
     whole = pins(ROOT / "requirements.txt")
     part = pins(ROOT / "services" / service / "requirements.txt")

@@ -1,0 +1,96 @@
+"""Wires webhooks together: `python -m services.webhooks [setup | ...]`."""
+
+from datetime import timedelta
+
+from sampan.webhooks.v1 import delivery_service_pb2_grpc as delivery_grpc
+from sampan.webhooks.v1 import endpoint_service_pb2_grpc as endpoint_grpc
+
+from services.chassis import assembly, cli, migrations
+from services.chassis.consumer import Consumer
+from services.chassis.lifecycle import Runtime
+from services.chassis.rpc.server import make_server
+from services.webhooks import events, rpc
+from services.webhooks.clients import Receivers
+from services.webhooks.commands.deliveries import Deliveries
+from services.webhooks.commands.endpoints import Endpoints
+from services.webhooks.commands.sending import Sending
+from services.webhooks.config import WebhooksSettings
+from services.webhooks.domain.deliveries import RetryPolicy
+from services.webhooks.sealing import Vault
+from services.webhooks.workers import keeping
+from services.webhooks.workers.sending import Sender
+
+NAME = "webhooks"
+
+
+async def setup(settings: WebhooksSettings) -> None:
+    """Brings the database to the newest schema; the topics are those of others."""
+    await migrations.upgrade(settings.dsn, NAME)
+
+
+async def serve(settings: WebhooksSettings) -> None:
+    """Runs until told to stop."""
+    async with Runtime(settings, name=NAME) as runtime:
+        database = await assembly.attach_database(runtime, settings, NAME)
+        vault = Vault(settings.secret_keys)
+        receivers = Receivers(attempt_s_max=settings.attempt_s_max, insecure=settings.insecure_targets)
+        runtime.on_close("receivers", receivers.close)
+        sending = Sending(
+            database,
+            vault,
+            policy=RetryPolicy(settings.retry_first_s, settings.retry_for_h * 3_600),
+            attempt_s_max=settings.attempt_s_max,
+            disable_after=timedelta(hours=settings.disable_after_h),
+        )
+        sender = Sender(
+            sending,
+            receivers,
+            endpoints_max=settings.endpoints_at_once_max,
+            in_flight_max=settings.endpoint_in_flight_max,
+            poll_s=settings.poll_s,
+        )
+        runtime.spawn(sender.run(), "sender", stop=sender.stop)
+        consumer = Consumer(
+            group=events.GROUP,
+            topics=events.TOPICS,
+            handler=events.handle,
+            db=database,
+            bootstrap=settings.kafka_bootstrap,
+            after_commit=sender.wake,
+            snapshot_topics=[events.PRODUCTS_TOPIC],
+            catch_up_types=events.CATCH_UP_TYPES,
+            batch_records_max=settings.consumer_batch_records_max,
+            linger_s=settings.consumer_linger_ms / 1_000,
+        )
+        runtime.spawn(consumer.run(), "event consumer", stop=consumer.stop)
+
+        endpoints = Endpoints(database, vault, insecure=settings.insecure_targets, after_commit=sender.wake)
+        deliveries = Deliveries(database, after_commit=sender.wake)
+        runtime.spawn(keeping.measure(deliveries), "measuring")
+        tidying = keeping.tidy(
+            endpoints,
+            deliveries,
+            kept_s=settings.deliveries_kept_days * 86_400,
+            request_key_ttl_s=settings.request_key_ttl_h * 3_600,
+        )
+        runtime.spawn(tidying, "tidying")
+
+        server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
+        endpoint_grpc.add_EndpointServiceServicer_to_server(rpc.EndpointService(endpoints), server)
+        delivery_grpc.add_DeliveryServiceServicer_to_server(rpc.DeliveryService(deliveries), server)
+        await runtime.serve(server, services=rpc.SERVICES)
+
+
+if __name__ == "__main__":
+    parked = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: events.handle})
+    cli.run(
+        cli.Service(
+            name=NAME,
+            settings=WebhooksSettings,
+            serve=serve,
+            setup=setup,
+            list_parked=parked.list,
+            replay_parked=parked.replay,
+            discard_parked=parked.discard,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Values and rules of endpoints, deliveries and what is sent; no IO."""

@@ -1,0 +1,1 @@
+"""Rows and values: functions that take a connection. No rules here."""

@@ -1,0 +1,1 @@
+"""What webhooks does by itself: it sends, measures and tidies."""
