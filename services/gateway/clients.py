@@ -8,6 +8,7 @@ from sampan.access.v1 import api_key_service_pb2_grpc, tenant_service_pb2_grpc
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
 from sampan.orders.v1 import order_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
+from sampan.webhooks.v1 import delivery_service_pb2_grpc, endpoint_service_pb2_grpc
 
 from services.chassis.rpc.channel import make_channel
 from services.chassis.rpc.status import error_of
@@ -32,18 +33,34 @@ _WAREHOUSE_RETRYABLE = (
         for method in ("CreateWarehouse", "GetWarehouse", "ListWarehouses")
     ),
 )
+_WEBHOOKS_RETRYABLE = (
+    "sampan.webhooks.v1.EndpointService",
+    *(
+        f"sampan.webhooks.v1.DeliveryService/{method}"
+        for method in ("GetDelivery", "ListDeliveries", "Redeliver")
+    ),
+)
 
 
 class Clients:
     """The stubs. Every unary call of them goes through `call`."""
 
-    def __init__(self, *, access: str, catalog: str, orders: str, warehouse: str, deadline_s: float) -> None:
+    def __init__(
+        self, *, access: str, catalog: str, orders: str, warehouse: str, webhooks: str, deadline_s: float
+    ) -> None:
         self.deadline_s = deadline_s
         access_channel = make_channel(access, retryable_methods=_ACCESS_RETRYABLE)
         catalog_channel = make_channel(catalog, retryable_methods=_CATALOG_RETRYABLE)
         orders_channel = make_channel(orders, retryable_methods=_ORDERS_RETRYABLE)
         warehouse_channel = make_channel(warehouse, retryable_methods=_WAREHOUSE_RETRYABLE)
-        self._channels = (access_channel, catalog_channel, orders_channel, warehouse_channel)
+        webhooks_channel = make_channel(webhooks, retryable_methods=_WEBHOOKS_RETRYABLE)
+        self._channels = (
+            access_channel,
+            catalog_channel,
+            orders_channel,
+            warehouse_channel,
+            webhooks_channel,
+        )
         self.tenants = tenant_service_pb2_grpc.TenantServiceStub(access_channel)
         self.api_keys = api_key_service_pb2_grpc.ApiKeyServiceStub(access_channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(catalog_channel)
@@ -52,6 +69,8 @@ class Clients:
         self.warehouses = warehouse_service_pb2_grpc.WarehouseServiceStub(warehouse_channel)
         self.stock = stock_service_pb2_grpc.StockServiceStub(warehouse_channel)
         self.parcels = parcel_service_pb2_grpc.ParcelServiceStub(warehouse_channel)
+        self.webhook_endpoints = endpoint_service_pb2_grpc.EndpointServiceStub(webhooks_channel)
+        self.webhook_deliveries = delivery_service_pb2_grpc.DeliveryServiceStub(webhooks_channel)
 
     async def call(self, method: Callable[..., Awaitable[Response]], request: Any) -> Response:
         """One unary call; a failure is raised as the domain error that it carries."""

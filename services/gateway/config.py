@@ -26,6 +26,9 @@ class GatewaySettings(ProcessSettings):
     access_address: str = Field(
         default="127.0.0.1:50054", validation_alias="ACCESS_ADDRESS", description="gRPC target of access."
     )
+    webhooks_address: str = Field(
+        default="127.0.0.1:50055", validation_alias="WEBHOOKS_ADDRESS", description="gRPC target of webhooks."
+    )
     catalog_address: str = Field(
         default="127.0.0.1:50051",
         validation_alias="CATALOG_ADDRESS",

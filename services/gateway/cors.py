@@ -12,7 +12,7 @@ from services.gateway.call import Reply
 ANY = "*"
 PREFLIGHT_S_MAX = 7200
 """For so long a browser may remember a preflight's answer; Chromium forgets it after two hours anyway."""
-METHODS = ("GET", "POST", "PUT")
+METHODS = ("GET", "POST", "PUT", "DELETE")
 REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",

@@ -102,7 +102,12 @@ def problem_json(problem: Problem, trace_id: str) -> bytes:
 # What the contracts call otherwise than the public API, and request wrappers that the body does not show.
 _WRAPPERS = re.compile(r"^(?:(?:product|merchant|warehouse)\.|requests\[\d+\]\.)")
 _HEADER_FIELDS = {"request_id": "Idempotency-Key", "etag": "If-Match"}
-_RENAMED = {"units": "amount", "nanos": "amount", "payment_window": "payment_window_s"}
+_RENAMED = {
+    "units": "amount",
+    "nanos": "amount",
+    "payment_window": "payment_window_s",
+    "grace_period": "grace_period_s",
+}
 _STEP = re.compile(r"[^.\[\]]+|\[([^\]]*)\]")
 
 

@@ -170,7 +170,7 @@ def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
     return operation
 
 
-_STANDARD_METHODS = {"GET": "get", "POST": "create", "PUT": "update"}
+_STANDARD_METHODS = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
 def operation_id(route: Route) -> str:

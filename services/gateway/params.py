@@ -136,7 +136,7 @@ def fields(document: type[msgspec.Struct], noun: str) -> Param:
     )
 
 
-def uuid(name: str, description: str) -> Param:
+def uuid(name: str, description: str, *, required: bool = False) -> Param:
     """A UUID; empty where absent."""
 
     def read(value: str) -> str:
@@ -144,7 +144,8 @@ def uuid(name: str, description: str) -> Param:
             _refuse(name, "not a UUID")
         return value.lower()
 
-    return Param(name, description, {"type": "string", "format": "uuid"}, read, default="")
+    schema = {"type": "string", "format": "uuid"}
+    return Param(name, description, schema, read, default="", required=required)
 
 
 def paging(size_max: int, size_default: int) -> tuple[Param, Param]:
@@ -194,6 +195,8 @@ PATH_IDS: Mapping[str, tuple[Callable[[str], bool], str, Mapping[str, Any]]] = {
         {"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
     ),
     "api_key_id": (is_uuid, "API_KEY_NOT_FOUND", {"type": "string", "format": "uuid"}),
+    "webhook_endpoint_id": (is_uuid, "WEBHOOK_ENDPOINT_NOT_FOUND", {"type": "string", "format": "uuid"}),
+    "delivery_id": (is_uuid, "DELIVERY_NOT_FOUND", {"type": "string", "format": "uuid"}),
     "problem": (lambda value: SLUG.fullmatch(value) is not None, "ROUTE_NOT_FOUND", {"type": "string"}),
     "asset": (lambda value: len(value) < 80, "ROUTE_NOT_FOUND", {"type": "string"}),
 }

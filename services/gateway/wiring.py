@@ -35,6 +35,7 @@ from services.gateway.routes.route import Route
 from services.gateway.routes.stock import StockRoutes
 from services.gateway.routes.tenants import Tenants
 from services.gateway.routes.warehouses import Warehouses
+from services.gateway.routes.webhooks import Webhooks
 from services.gateway.sold_out import SoldOut
 from services.gateway.tokens import make_tokens
 
@@ -59,6 +60,7 @@ class Gateway:
             catalog=settings.catalog_address,
             orders=settings.orders_address,
             warehouse=settings.warehouse_address,
+            webhooks=settings.webhooks_address,
             deadline_s=settings.rpc_deadline_s,
         )
         self.collector = PlacementCollector(
@@ -143,6 +145,7 @@ class Gateway:
             *Parcels(clients, settings).routes(),
             *ApiKeys(clients, settings).routes(),
             *Tenants(clients, settings).routes(),
+            *Webhooks(clients, settings).routes(),
             *meta.routes(),
         )
         meta.openapi = msgspec.json.encode(openapi_document(self.routes))

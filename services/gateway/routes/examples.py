@@ -107,3 +107,29 @@ API_KEY: dict[str, Any] = {
     "warehouse_ids": ["madrid"],
     "expire_time": "2030-01-01T00:00:00Z",
 }
+
+WEBHOOK_ENDPOINT: dict[str, Any] = {
+    "url": "https://hooks.example.com/sampan",
+    "description": "The ERP's",
+    "event_types": ["order.placed", "order.cancelled", "parcel.shipped"],
+}
+
+DELIVERIES: dict[str, Any] = {
+    "deliveries": [
+        {
+            "delivery_id": "019ab3c0-6a2e-7d10-9a3b-4f0f8f1c2d33",
+            "webhook_endpoint_id": "019ab3bf-11d2-7a40-8c55-9b7a4e2f6c01",
+            "message_id": "msg_019ab3c05e1f7c3e8f650d6c2f3f5b11",
+            "event_type": "parcel.shipped",
+            "event_time": "2026-03-01T09:30:00.123456Z",
+            "state": "pending",
+            "attempts": 2,
+            "last_status": 503,
+            "last_failure": "status",
+            "last_attempt_time": "2026-03-01T09:30:06.020000Z",
+            "next_attempt_time": "2026-03-01T09:30:25.310000Z",
+            "create_time": "2026-03-01T09:30:00.150000Z",
+        }
+    ],
+    "next_page_token": "",
+}

@@ -39,7 +39,7 @@ class Route:
     `reasons` are the refusals worth documenting beside those that every route has.
     """
 
-    method: Literal["GET", "POST", "PUT"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     run: Callable[[Call], Awaitable[Answer]]
     roles: frozenset[Role] | None

@@ -96,6 +96,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
         "port": 0,
         "api_keys": json.dumps(KEYS),
         "access_address": address,
+        "webhooks_address": address,
         "catalog_address": address,
         "orders_address": address,
         "warehouse_address": address,

@@ -15,7 +15,7 @@ from services.gateway.routes.route import Route
 from services.gateway.wiring import Gateway
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "access.md"
-_row = re.compile(r"^\| `(GET|POST|PUT) (/\S+)` \|(.+)\|$", re.MULTILINE)
+_row = re.compile(r"^\| `(GET|POST|PUT|DELETE) (/\S+)` \|(.+)\|$", re.MULTILINE)
 
 
 @pytest.fixture
