@@ -169,6 +169,7 @@ lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer on
 	@$(PY) -m deploy.local.lock $(ARGS)
 
 wheels: gen ## Build the distributions of contracts, chassis and services into dist/
-	@for part in proto services/chassis services/catalog services/orders services/warehouse services/gateway; do \
+	@for part in proto services/chassis services/access services/catalog services/orders services/warehouse \
+		services/webhooks services/gateway; do \
 		$(PY) -m uv build --quiet --wheel --no-build-isolation --python $(PY) --out-dir dist $$part || exit 1; \
 	done; ls dist/*.whl

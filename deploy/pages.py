@@ -16,6 +16,7 @@ from services.gateway.catalogue import catalogue_markdown
 from services.gateway.config import GatewaySettings
 from services.orders.config import OrdersSettings
 from services.warehouse.config import WarehouseSettings
+from services.webhooks.config import WebhooksSettings
 
 DOCS = ROOT / "docs"
 
@@ -84,6 +85,7 @@ SERVICES: tuple[tuple[str, type[config.ProcessSettings]], ...] = (
     ("catalog", CatalogSettings),
     ("orders", OrdersSettings),
     ("warehouse", WarehouseSettings),
+    ("webhooks", WebhooksSettings),
 )
 
 

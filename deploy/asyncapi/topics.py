@@ -12,6 +12,7 @@ from services.gateway import wiring as gateway
 from services.orders import events as orders_reads
 from services.orders import published as orders
 from services.warehouse import events as warehouse
+from services.webhooks import events as webhooks
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ READERS = (
     Reader("orders", orders_reads.FULFILMENTS_TOPIC, orders_reads.FULFILMENTS_GROUP),
     Reader("orders", orders_reads.PRODUCTS_TOPIC, orders_reads.CATALOG_GROUP),
     Reader("warehouse", warehouse.ORDERS_TOPIC, warehouse.GROUP),
+    *(Reader("webhooks", topic, webhooks.GROUP) for topic in webhooks.TOPICS),
     Reader("gateway", access.TENANTS_TOPIC, ""),
     Reader("gateway", access.KEYS_TOPIC, ""),
     Reader("gateway", gateway.PRODUCTS_TOPIC, ""),

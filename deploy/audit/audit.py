@@ -12,6 +12,7 @@ from deploy.audit.history_checks import history_checks
 from deploy.audit.settings import AuditSettings
 from deploy.audit.sql_checks import sql_checks
 from deploy.audit.topic_checks import TopicExamination
+from deploy.local.settings import PUBLISHERS
 from services.chassis.queries import load_queries
 
 MARKS = {"ok": "[green]ok[/]", "failed": "[bold red]FAILED[/]", "could not run": "[bold yellow]NOT RUN[/]"}
@@ -20,13 +21,18 @@ MARKS = {"ok": "[green]ok[/]", "failed": "[bold red]FAILED[/]", "could not run":
 def queue_checks(dsns: Mapping[str, str], *, parked_expected: int) -> list[Check]:
     """Those of what waits in the services' databases: to be sent, or for a person."""
     consuming = {name: dsns[name] for name in CONSUMING_DATABASES}
+    publishing = {name: dsn for name, dsn in dsns.items() if name in PUBLISHERS}
     return [
         Check(
             "13 parked, applied",
             "No parked event has had an effect, nor has one behind it.",
             partial(_examine_in_each, consuming, "parked_and_applied"),
         ),
-        Check("15 outbox", "Every event has left its outbox.", partial(_in_each, dsns, "outbox_is_empty", 0)),
+        Check(
+            "15 outbox",
+            "Every event has left its outbox.",
+            partial(_in_each, publishing, "outbox_is_empty", 0),
+        ),
         Check(
             "15 parked",
             "Nothing is parked but what was poisoned on purpose.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from deploy.audit.checks import CONSUMING_DATABASES, UNREACHABLE, connected
 from deploy.audit.topics import Topics
+from deploy.local.settings import PUBLISHERS
 from services.chassis.queries import load_queries
 
 POLL_S = 0.5
@@ -34,6 +35,8 @@ async def _waiting(bootstrap: str, dsns: Mapping[str, str]) -> int:
     waiting = 0
     async with Topics.opened(bootstrap) as topics:
         for database, dsn in dsns.items():
+            if database not in PUBLISHERS:
+                continue
             async with connected(dsn) as connection:
                 waiting += await connection.fetchval(queries["count_outbox"])
                 consumes = database in CONSUMING_DATABASES

@@ -18,7 +18,16 @@ def p99(metric: str, by: str) -> str:
 
 def rows() -> Sequence[Row]:
     """All panels."""
-    return [_overview(), _requests(), _calls(), _pipeline(), _kafka(), _database(), _saturation()]
+    return [
+        _overview(),
+        _requests(),
+        _calls(),
+        _pipeline(),
+        _kafka(),
+        _database(),
+        _webhooks(),
+        _saturation(),
+    ]
 
 
 def _overview() -> Row:
@@ -28,7 +37,9 @@ def _overview() -> Row:
             number(
                 "Processes that answer",
                 "short",
-                Query('sum by (job) (up{job=~"gateway|access|catalog|orders|warehouse"})', "{{job}}"),
+                Query(
+                    'sum by (job) (up{job=~"gateway|access|catalog|orders|warehouse|webhooks"})', "{{job}}"
+                ),
             ),
             number(
                 "Requests per second", "reqps", Query("sum(route:sampan_http_requests:rate5m)", "requests")
@@ -267,6 +278,40 @@ def _database() -> Row:
                 "Calls that found no database, per second",
                 "ops",
                 Query("sum by (job) (rate(sampan_pg_unavailable_total[$__rate_interval]))", "{{job}}"),
+            ),
+        ],
+    )
+
+
+def _webhooks() -> Row:
+    return Row(
+        "Webhooks",
+        [
+            graph(
+                "Attempts per second, by outcome",
+                "ops",
+                Query(
+                    "sum by (outcome) (rate(sampan_webhooks_attempts_total[$__rate_interval]))", "{{outcome}}"
+                ),
+            ),
+            graph(
+                "Time until endpoints answer, 9 of 10",
+                "s",
+                Query(
+                    "histogram_quantile(0.9, "
+                    "sum by (le) (rate(sampan_webhooks_attempt_seconds_bucket[$__rate_interval])))",
+                    "of all",
+                ),
+            ),
+            graph(
+                "How long an endpoint that answers waits for a sender",
+                "s",
+                Query("max(sampan_webhooks_oldest_due_seconds)", "at most"),
+            ),
+            graph(
+                "Endpoints",
+                "short",
+                Query("max by (state) (sampan_webhooks_endpoints)", "{{state}}"),
             ),
         ],
     )

@@ -1,13 +1,16 @@
-"""The demonstration's API keys: random, made once, readable by their owner only."""
+"""The demonstration's API keys, and what the secrets of webhooks are sealed with: random, made once, readable by their
+owner only.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
 from pathlib import Path
 
-from deploy.local.settings import TENANT_ID
+from deploy.local.settings import TENANT_ID, WEBHOOK_KEYS_FILE
 
 ROLES = ("storefront", "operator", "platform")
 """An operator may do everything in its tenant; the platform keeps tenants, and has one of its own."""
@@ -15,7 +18,9 @@ PLATFORM_TENANT_ID = "platform"
 
 
 def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> dict[str, str]:
-    """Return the key of each role, making a file of each in `folder` and the gateway's list where missing."""
+    """Return the key of each role, making in `folder` whatever is missing: a file of each, the gateway's list of them,
+    and the key that seals the secrets of webhooks.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys: dict[str, str] = {}
     for role in ROLES:
@@ -25,6 +30,9 @@ def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> di
         keys[role] = file.read_text().strip()
     listed = [{"key": keys[role], "tenant_id": _tenant_of(role), "role": role} for role in ROLES]
     _write_private(folder / file_name, json.dumps(listed, indent=2) + "\n")
+    if not (folder / WEBHOOK_KEYS_FILE).exists():
+        sealing_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        _write_private(folder / WEBHOOK_KEYS_FILE, f"{sealing_key}\n")
     return keys
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deploy.local import kafka
 from deploy.local.keys import ROLES
-from deploy.local.settings import LOOPBACK, SERVICES, StackError
+from deploy.local.settings import LOOPBACK, SERVICES, WEBHOOK_KEYS_FILE, StackError
 from deploy.local.stack import Stack
 
 MIB = 1024**2
@@ -83,6 +83,7 @@ def print_environment(stack: Stack) -> None:
         values["POSTGRES_DSN"] = stack.postgres.dsn("postgres")
     values["GATEWAY_URL"] = stack.settings.gateway_url
     values["GATEWAY_API_KEYS_FILE"] = str(stack.settings.keys / "gateway-api-keys.json")
+    values["WEBHOOKS_SECRET_KEYS_FILE"] = str(stack.settings.keys / WEBHOOK_KEYS_FILE)
     for name, value in values.items():
         print(f"export {name}={shlex.quote(value)}")
 

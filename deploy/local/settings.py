@@ -12,9 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 TENANT_ID = "demo"
+WEBHOOK_KEYS_FILE = "webhooks-secret-keys"
 
-DATABASES = ("access", "catalog", "orders", "warehouse")
-SERVICES = ("access", "catalog", "orders", "warehouse", "gateway")
+PUBLISHERS = ("access", "catalog", "orders", "warehouse")
+"""Services with a database and an outbox."""
+DATABASES = (*PUBLISHERS, "webhooks")
+SERVICES = (*DATABASES, "gateway")
 MEASURED_SERVICES = ("catalog", "orders", "warehouse", "gateway")
 """The four services that work for orders and reads: those whose CPU and memory the benches add up."""
 
@@ -32,6 +35,8 @@ PORT_DEFAULTS: Mapping[str, int] = {
     "WAREHOUSE_ADMIN_PORT": 9103,
     "ACCESS_GRPC_PORT": 50054,
     "ACCESS_ADMIN_PORT": 9104,
+    "WEBHOOKS_GRPC_PORT": 50055,
+    "WEBHOOKS_ADMIN_PORT": 9105,
 }
 
 MONITORING_PORT_DEFAULTS: Mapping[str, int] = {"PROMETHEUS_PORT": 9090, "ALERTMANAGER_PORT": 9093}
@@ -138,6 +143,7 @@ class StackSettings:
             },
             "KAFKA_BOOTSTRAP": bootstrap,
             "GATEWAY_API_KEYS_FILE": str(self.keys / "gateway-api-keys.json"),
+            "WEBHOOKS_SECRET_KEYS_FILE": str(self.keys / WEBHOOK_KEYS_FILE),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "PYTHONUNBUFFERED": "1",
             **self.extra,

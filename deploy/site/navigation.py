@@ -12,7 +12,16 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Start", ("index.md", "start.md")),
     (
         "For storefront developers",
-        ("api.md", "api-reference.md", "sdks.md", "events.md", "topics.md", "problems.md", "payments.md"),
+        (
+            "api.md",
+            "api-reference.md",
+            "sdks.md",
+            "events.md",
+            "topics.md",
+            "webhooks.md",
+            "problems.md",
+            "payments.md",
+        ),
     ),
     ("For operators", ("operations.md", "configuration.md", "capacity.md")),
     ("For the one on call", ("runbooks/index.md", "runbooks/*.md")),

@@ -23,7 +23,7 @@ from deploy.local.kafka import Distribution, Kafka, Listener
 from deploy.local.keys import ensure_keys
 from deploy.local.postgres import Postgres
 from deploy.local.services import ServiceProcess
-from deploy.local.settings import DATABASES, LOOPBACK, ROOT, SERVICES
+from deploy.local.settings import DATABASES, LOOPBACK, ROOT, SERVICES, WEBHOOK_KEYS_FILE
 from tests.chaos.history import History
 from tests.chaos.links import Link, ProxyProcess
 from tests.chaos.members import KafkaMember, Member, PostgresMember, ServiceMember
@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from tests.chaos.client import Client
     from tests.chaos.shop import Shop
 
-REPLICAS: Mapping[str, int] = {"access": 1, "catalog": 1, "orders": 2, "warehouse": 2, "gateway": 2}
+REPLICAS: Mapping[str, int] = {
+    "access": 1,
+    "catalog": 1,
+    "orders": 2,
+    "warehouse": 2,
+    "webhooks": 1,
+    "gateway": 2,
+}
 RESTART_DELAY_S = 0.5
 SUPERVISE_S = 0.2
 PORTS = range(20_000, 32_000)
@@ -364,6 +371,7 @@ class Cluster:
             **os.environ,
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "PYTHONUNBUFFERED": "1",
+            "WEBHOOKS_SECRET_KEYS_FILE": str(self.folder / "keys" / WEBHOOK_KEYS_FILE),
         }
 
     async def _supervise(self) -> None:

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.audit import checks as audit_checks
 from deploy.audit.checks import Connection
-from deploy.local.settings import DATABASES
+from deploy.local.settings import PUBLISHERS
 from tests.chaos.cluster import Cluster
 
 CONNECT_S_MAX = 2.0
@@ -68,7 +68,7 @@ class Watch:
         self.positions = Positions()
         self._cluster = cluster
         self._connections: dict[str, Connection] = {}
-        self._locks = {database: asyncio.Lock() for database in DATABASES}
+        self._locks = {database: asyncio.Lock() for database in PUBLISHERS}
         self._consumer: AIOKafkaConsumer | None = None
 
     async def is_well(self) -> bool:
@@ -76,7 +76,7 @@ class Watch:
         if not all(await asyncio.gather(*(member.ready() for member in self._cluster.services))):
             return False
         try:
-            ages = [await self._value(database, OLDEST_EVENT) for database in DATABASES]
+            ages = [await self._value(database, OLDEST_EVENT) for database in PUBLISHERS]
             ages.append(await self._value("orders", OLDEST_ORDER))
         except UNREACHABLE:
             return False
@@ -86,7 +86,7 @@ class Watch:
         """What is still under way, in words; empty at rest."""
         left = []
         try:
-            for database in DATABASES:
+            for database in PUBLISHERS:
                 if count := await self._value(database, "SELECT count(*) FROM outbox"):
                     left.append(f"{count:g} events in the outbox of {database}")
             for words, database, query in (

@@ -8,10 +8,12 @@ import kubernetes_validate
 import pytest
 
 from deploy import pages
+from deploy.local.settings import PUBLISHERS
 from services.catalog import events as catalog_events
 from services.chassis import config
 from services.orders import events as orders_events
 from services.warehouse import events as warehouse_events
+from services.webhooks import events as webhook_events
 from tests.chart.rendering import (
     CHART,
     NAMESPACE,
@@ -140,7 +142,9 @@ def test_setup_runs_before_and_needs_nothing_that_comes_with_the_release(values:
         assert container["args"] == ["setup"]
         assert not [one for one in container.get("envFrom", []) if "configMapRef" in one]
         variables = {one["name"] for one in container["env"]}
-        assert {"KAFKA_BOOTSTRAP", "TOPIC_PARTITIONS", "TOPIC_REPLICATION", "SECRETS_DIR"} <= variables
+        assert {"KAFKA_BOOTSTRAP", "SECRETS_DIR"} <= variables
+        publishes = job["metadata"]["name"].removesuffix("-setup").rpartition("-")[2] in PUBLISHERS
+        assert ({"TOPIC_PARTITIONS", "TOPIC_REPLICATION"} <= variables) == publishes
 
 
 def test_setup_may_have_an_address_of_its_own() -> None:
@@ -174,6 +178,7 @@ def test_scaling_by_lag_watches_the_groups_and_topics_of_the_code() -> None:
         (orders_events.CATALOG_GROUP, catalog_events.PRODUCTS_TOPIC),
     }
     assert watched("warehouse") == {(warehouse_events.GROUP, warehouse_events.ORDERS_TOPIC)}
+    assert watched("webhooks") == {(webhook_events.GROUP, topic) for topic in webhook_events.TOPICS}
 
 
 @every_values

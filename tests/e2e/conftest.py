@@ -128,7 +128,13 @@ def system(session_folder: Path) -> Iterator[Stack]:
     folder.mkdir()
     keys_file = folder / "api-keys.json"
     keys_file.write_text(json.dumps(list(KEYS.values())))
-    stack = servers.whole_stack(folder, GATEWAY_API_KEYS_FILE=str(keys_file))
+    stack = servers.whole_stack(
+        folder,
+        GATEWAY_API_KEYS_FILE=str(keys_file),
+        # Receivers of tests are on loopback.
+        WEBHOOKS_INSECURE_TARGETS="true",
+        WEBHOOKS_RETRY_FIRST_S="0.2",
+    )
     try:
         stack.up()
         yield stack

@@ -19,6 +19,7 @@ from services.gateway.roles import PLATFORM_ONLY
 from services.gateway.routes.route import Route
 from services.gateway.wiring import Gateway
 from tests.e2e.conftest import Document, Shop, key, order_body
+from tests.e2e.hooks import receiving
 
 pytestmark = pytest.mark.stack
 
@@ -51,6 +52,7 @@ def foreign(shop: Shop) -> Foreign:
     issued = shop.operator.post(
         "/v1/api-keys", json={"display_name": "Theirs", "roles": ["reader"]}, headers=key()
     )
+    endpoint_id, delivery_id = webhook_of(shop)
     ids = {
         "tenant_id": "demo",
         "merchant_id": "north-lights",
@@ -59,8 +61,24 @@ def foreign(shop: Shop) -> Foreign:
         "order_id": order["order_id"],
         "parcel_id": parcel["parcel_id"],
         "api_key_id": shop.must(issued, 201)["api_key"]["api_key_id"],
+        "webhook_endpoint_id": endpoint_id,
+        "delivery_id": delivery_id,
     }
     return Foreign(ids, sku, used)
+
+
+def webhook_of(shop: Shop) -> tuple[str, str]:
+    """An endpoint and a delivery to it, both of which stay as they are."""
+    with receiving() as hook:
+        body = {"url": hook.url, "event_types": ["order.expired"]}
+        issued = shop.must(shop.operator.post("/v1/webhook-endpoints", json=body, headers=key()), 201)
+        endpoint_id = issued["webhook_endpoint"]["webhook_endpoint_id"]
+        path = f"/v1/webhook-endpoints/{endpoint_id}"
+        delivery_id = shop.must(shop.operator.post(f"{path}:test"), 201)["delivery_id"]
+        delivery = f"/v1/webhook-deliveries/{delivery_id}"
+        shop.eventually(lambda: shop.must(shop.operator.get(delivery))["state"] == "delivered")
+        shop.must(shop.operator.post(f"{path}:disable"))
+    return endpoint_id, delivery_id
 
 
 ABSENT = {
@@ -71,6 +89,8 @@ ABSENT = {
     "order_id": str(uuid4()),
     "parcel_id": str(uuid4()),
     "api_key_id": str(uuid4()),
+    "webhook_endpoint_id": str(uuid4()),
+    "delivery_id": str(uuid4()),
 }
 
 
@@ -195,6 +215,20 @@ def cases(their: Foreign) -> dict[tuple[str, str], list[tuple[dict[str, Any], Ca
         ("GET", "/v1/api-keys"): [
             ({}, lambda document: ids["api_key_id"] not in str(document) and "api_keys" in document)
         ],
+        ("GET", "/v1/webhook-endpoints"): [
+            (
+                {},
+                lambda document: (
+                    ids["webhook_endpoint_id"] not in str(document) and "webhook_endpoints" in document
+                ),
+            )
+        ],
+        ("GET", "/v1/webhook-deliveries"): [
+            (
+                {"params": {"webhook_endpoint_id": ids["webhook_endpoint_id"]}},
+                refused(404, "WEBHOOK_ENDPOINT_NOT_FOUND"),
+            )
+        ],
         ("GET", "/v1/tenants"): [({}, refused(403, "ROLE_MISSING"))],
         ("POST", "/v1/tenants"): [
             ({"json": {"tenant_id": "demo", "display_name": "Mine"}}, refused(403, "ROLE_MISSING"))
@@ -206,6 +240,7 @@ OWN_NAMES = {
     ("POST", "/v1/merchants"): "the id is a new name in the caller's own tenant",
     ("POST", "/v1/warehouses"): "the id is a new name in the caller's own tenant",
     ("POST", "/v1/api-keys"): "the scope restricts a key to names in the caller's own tenant",
+    ("POST", "/v1/webhook-endpoints"): "an endpoint is told of the caller's own tenant; see test_webhooks.py",
 }
 
 

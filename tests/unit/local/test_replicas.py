@@ -13,7 +13,8 @@ def replicas(folder: Path) -> Replicas:
             folder, kafka_bootstrap="127.0.0.1:1", dsns={name: f"postgresql://{name}" for name in DATABASES}
         )
     )
-    return Replicas(stack, {"access": 1, "catalog": 1, "orders": 3, "warehouse": 1, "gateway": 2})
+    counts = {"access": 1, "catalog": 1, "orders": 3, "warehouse": 1, "webhooks": 1, "gateway": 2}
+    return Replicas(stack, counts)
 
 
 def test_every_replica_has_ports_of_its_own(tmp_path: Path) -> None:
@@ -28,14 +29,15 @@ def test_every_replica_has_ports_of_its_own(tmp_path: Path) -> None:
             "orders-2",
             "orders-3",
             "warehouse-1",
+            "webhooks-1",
         )
     ]
     grpc = [made.processes[f"orders-{n}"].environment["ORDERS_GRPC_PORT"] for n in (1, 2, 3)]
     admin = [process.admin_url for process in made.processes.values()]
     http = [made.processes[f"gateway-{n}"].environment["GATEWAY_PORT"] for n in (1, 2)]
-    assert len({*grpc, *http, *(url.rpartition(":")[2] for url in admin)}) == 3 + 2 + 8
+    assert len({*grpc, *http, *(url.rpartition(":")[2] for url in admin)}) == 3 + 2 + 9
     assert [str(port) for port in made.gateway_ports] == http
-    assert len({process.process.pid_file for process in made.processes.values()}) == 8
+    assert len({process.process.pid_file for process in made.processes.values()}) == 9
 
 
 def test_every_gateway_calls_all_replicas_of_a_service(tmp_path: Path) -> None:

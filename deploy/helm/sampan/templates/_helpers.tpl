@@ -20,32 +20,45 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The services, and what of each no value changes: ports, whether it has a database and so a setup, and its consumer
-groups with their topics. A service is added here, in values.yaml and in values.schema.json. */}}
+{{/* The services, and what of each no value changes: ports, whether it has a database and so a setup, whether it
+publishes and so has topics, and its consumer groups with their topics. A service is added here, in values.yaml and in values.schema.json. */}}
 {{- define "sampan.facts" -}}
 gateway:
   ports: {http: 8080, admin: 9100}
   database: false
+  publishes: false
   lag: []
 catalog:
   ports: {grpc: 50051, admin: 9101}
   database: true
+  publishes: true
   lag: []
 orders:
   ports: {grpc: 50052, admin: 9102}
   database: true
+  publishes: true
   lag:
     - {group: orders.fulfilments, topic: sampan.warehouse.fulfilments.v1}
     - {group: orders.catalog, topic: sampan.catalog.products.v1}
 warehouse:
   ports: {grpc: 50053, admin: 9103}
   database: true
+  publishes: true
   lag:
     - {group: warehouse.orders, topic: sampan.orders.orders.v1}
 access:
   ports: {grpc: 50054, admin: 9104}
   database: true
+  publishes: true
   lag: []
+webhooks:
+  ports: {grpc: 50055, admin: 9105}
+  database: true
+  publishes: false
+  lag:
+    - {group: webhooks.events, topic: sampan.orders.orders.v1}
+    - {group: webhooks.events, topic: sampan.warehouse.fulfilments.v1}
+    - {group: webhooks.events, topic: sampan.catalog.products.v1}
 {{- end -}}
 
 {{/* One service as a whole: defaults, then services.<name>, then its facts. Takes (list . name); gives YAML. */}}
@@ -95,10 +108,10 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $variables := dict "KAFKA_BOOTSTRAP" (required "kafka.bootstrap: name your Kafka's brokers, host:port[,host:port]" $root.Values.kafka.bootstrap) -}}
 {{- $_ := set $variables (printf "%s_DRAIN_WAIT_S" $prefix) (toString $service.drainWaitSeconds) -}}
 {{- $_ := set $variables (printf "%s_DRAIN_GRACE_S" $prefix) (toString $service.drainGraceSeconds) -}}
-{{- if $service.facts.database -}}
+{{- if $service.facts.publishes -}}
 {{- $_ := set $variables "TOPIC_PARTITIONS" (toString $root.Values.kafka.partitions) -}}
 {{- $_ := set $variables "TOPIC_REPLICATION" (toString $root.Values.kafka.replication) -}}
-{{- else -}}
+{{- else if not $service.facts.database -}}
 {{- range $callee, $its := include "sampan.facts" $root | fromYaml -}}
 {{- if $its.ports.grpc -}}
 {{- $host := printf "%s-%s.%s.svc.%s" (include "sampan.fullname" $root) $callee $root.Release.Namespace $root.Values.clusterDomain -}}
