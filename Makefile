@@ -10,6 +10,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
+	monitoring monitoring-down monitoring-check test-monitoring dashboards \
 	openapi asyncapi sdk test-sdk docs site \
 	lint format types layers proto-lint proto-breaking pages lock wheels
 
@@ -28,7 +29,7 @@ up: gen ## Start PostgreSQL, Kafka and the services, seed, carry one order to de
 	@$(LOCAL) up
 
 down: ## Stop everything
-	@if [ -x $(PY) ]; then $(LOCAL) down; fi
+	@if [ -x $(PY) ]; then $(LOCAL).monitoring down; $(LOCAL) down; fi
 
 restart: down up ## Stop everything and start it again
 
@@ -39,7 +40,7 @@ logs: gen ## Follow the logs (SERVICE=orders for one)
 	@$(LOCAL) logs $(SERVICE)
 
 clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stubs and .venv as well)
-	@if [ -x $(PY) ]; then $(LOCAL) clean; fi
+	@if [ -x $(PY) ]; then $(LOCAL).monitoring down; $(LOCAL) clean; fi
 	@if [ -n "$(ALL)" ]; then rm -rf .local gen dist .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis; fi
 
 # --- Proof
@@ -90,6 +91,23 @@ bench-memory: gen ## Watch the services' memory while ORDERS=1000000 go through 
 
 bench-replicas: gen ## Measure orders per second with one, two and three replicas of each service
 	@$(PY) -m deploy.bench.replicas $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+# --- Monitoring
+
+monitoring: gen ## Start Prometheus and Alertmanager over the local stack
+	@$(LOCAL).monitoring up
+
+monitoring-down: gen ## Stop Prometheus and Alertmanager
+	@$(LOCAL).monitoring down
+
+monitoring-check: gen ## Check rules, alerts and configurations with promtool and amtool
+	@$(PYTEST) tests/monitoring/test_rules.py tests/tidy/test_monitoring.py $(ARGS)
+
+test-monitoring: gen ## Let a stopped consumer raise its alert under a real Prometheus and Alertmanager
+	@MONITORING_LIVE=1 $(PYTEST) tests/monitoring $(ARGS)
+
+dashboards: gen ## Write the Grafana dashboards to dist/dashboards
+	@$(PY) -m deploy.grafana
 
 # --- For integrators
 
@@ -169,7 +187,6 @@ lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer on
 	@$(PY) -m deploy.local.lock $(ARGS)
 
 wheels: gen ## Build the distributions of contracts, chassis and services into dist/
-	@for part in proto services/chassis services/access services/catalog services/orders services/warehouse \
-		services/webhooks services/gateway; do \
+	@for part in proto $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)); do \
 		$(PY) -m uv build --quiet --wheel --no-build-isolation --python $(PY) --out-dir dist $$part || exit 1; \
 	done; ls dist/*.whl
