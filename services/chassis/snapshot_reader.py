@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -44,6 +44,8 @@ class SnapshotReader:
     after a lost connection or because a relay sent it twice: compare versions. A tombstone has an empty payload.
     Unreadable records are counted and left out. After an outage reading goes on where it stopped.
 
+    `on_gap` is told when records are passed over that nobody has read: retention was faster, or the log is another one.
+
     Records whose key `wants` refuses are passed over before they are decoded. With `on_demand` (tails only) nothing
     is even fetched while `demand(False)` holds, as at first; after `demand(True)` everything from the moment on when
     `live` is set is passed on.
@@ -62,10 +64,12 @@ class SnapshotReader:
         name: str = "reader",
         wants: Callable[[bytes], bool] | None = None,
         on_demand: bool = False,
+        on_gap: Callable[[], None] | None = None,
     ) -> None:
         self.caught_up = asyncio.Event()
         self.live = asyncio.Event()
         self._wants = wants
+        self._on_gap = on_gap
         self._demanded = asyncio.Event()
         self.demand(not on_demand)
         self._topics = tuple(topics)
@@ -106,6 +110,11 @@ class SnapshotReader:
         else:
             # Still live until the reader comes to rest: demand may be back before it notices.
             self._demanded.clear()
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """The offset of the next record of each partition: all before it has been passed on. Empty at rest."""
+        return self._positions
 
     async def stop(self, *, s_max: float = 5.0) -> None:
         """Ends the reading and returns when the client is closed."""
@@ -210,6 +219,8 @@ class SnapshotReader:
                     "reader lost its place", reader=self._name, topic=place.topic, partition=place.partition
                 )
                 self._positions[place] = begins[place]
+                if self._on_gap is not None:
+                    self._on_gap()
             client.seek(place, self._positions[place])
 
     async def _pass_on(self, fetched: dict[TopicPartition, list[Any]]) -> None:
@@ -226,13 +237,14 @@ class SnapshotReader:
                     _UNREADABLE[place.topic].inc()
                     _log.error("unreadable record", topic=place.topic, offset=record.offset, error=str(error))
             _READ[place.topic].inc(len(events) - count)
+        # First, and in one go with the passing on: who asks for the positions afterwards has seen all before them.
+        for place, records in fetched.items():
+            self._positions[place] = records[-1].offset + 1
         if events:
             passed = self._on_batch(events)
             if inspect.isawaitable(passed):
                 await passed
             _AGE_S[self._name].set(max(0.0, time.time() - events[-1].time_ms / 1000))
-        for place, records in fetched.items():
-            self._positions[place] = records[-1].offset + 1
 
     async def _check_caught_up(self, client: AIOKafkaConsumer) -> None:
         if self.caught_up.is_set() or self._targets is None:
