@@ -104,7 +104,7 @@ def _requests() -> Row:
                 "short",
                 Query("sum(sampan_gateway_connections)", "connections"),
                 Query("sum(sampan_http_requests_in_flight)", "requests"),
-                Query("sum(sampan_gateway_order_followers)", "event streams and waits"),
+                Query("sum(sampan_gateway_streams)", "event streams and waits"),
             ),
         ],
     )

@@ -24,8 +24,7 @@ async def serve(settings: GatewaySettings) -> None:
             runtime.spawn(server.run(listen(settings, "port")), "http", stop=server.stop)
 
         async def stop(grace_s: float) -> None:
-            # Streams first: they never end by themselves.
-            gateway.feed.close()
+            gateway.end_streams()
             await server.stop(grace_s)
 
         await runtime.serve_with(start, stop)

@@ -23,11 +23,14 @@ from services.gateway.compression import compressed
 from services.gateway.cors import Cors
 from services.gateway.cycle import CYCLE
 from services.gateway.errors import Problem
+from services.gateway.languages import ACCEPT
 from services.gateway.params import PATH_IDS
 from services.gateway.refusals import busy, problem_reply, turned_away
+from services.gateway.repetitions import Repetitions
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
 from services.gateway.routing import Router, Served, route_of
 from services.gateway.sent import Sent, request_id
+from services.gateway.titles import language_for
 
 PREFLIGHT = "preflight"
 _HOT = frozenset(
@@ -73,12 +76,15 @@ class Edge:
         self._cors = cors
         self._requests_max = requests_max
         self._in_flight = 0
+        self._repetitions = Repetitions()
         # By method and path, where an id at the end of the path is left out.
         self._hot: dict[tuple[str, str], Served] = {
             (route.method, route.path.partition("{")[0]): Served.of(route)
             for route in routes
             if (route.method, route.path) in _HOT
         }
+        # What lies below one of them and has no id: `/v1/orders/events` is no order.
+        self._plain = frozenset(route.path for route in routes if not route.path_names)
         self._gated = {
             (route.method.encode(), route.path.encode()): route
             for route in routes
@@ -115,18 +121,20 @@ class Edge:
         route = self._gated.get((method, target))
         if route is None or route.is_open is None or route.is_open():
             return None
-        parent = given_id = None
+        parent = given_id = wanted = None
         for name, value in headers:
             if name == trace.HEADER_BYTES:
                 parent = value
             elif name == b"x-request-id":
                 given_id = value
+            elif name == ACCEPT:
+                wanted = value
             elif name == b"origin" and self._cors is not None:
                 # A page can read a refusal only with the headers that the longer way adds.
                 return None
         traceparent = trace.incoming(_text(parent))
         _REQUESTS[route.method, route.path, "429"].inc()
-        return turned_away(traceparent.encode(), request_id(given_id, traceparent))
+        return turned_away(traceparent.encode(), request_id(given_id, traceparent), language_for(wanted))
 
     async def _serve(self, call: Call, sent: Sent, traceparent: str) -> None:
         scope = call.scope
@@ -160,7 +168,7 @@ class Edge:
     def _find_hot(self, method: str, path: str) -> tuple[Served, str] | None:
         """The route of a path that ends in no id or in one, if it is one of the hottest."""
         head = path.rfind("/") + 1
-        if served := self._hot.get((method, path[:head])):
+        if (served := self._hot.get((method, path[:head]))) and path not in self._plain:
             return served, path[head:]
         served = self._hot.get((method, path))
         return None if served is None else (served, "")
@@ -193,13 +201,17 @@ class Edge:
                 call.query = read_query(query_string, served.query)
             else:
                 call.query = served.defaults
-            return await route.run(call)
-        except Problem as refusal:
-            return problem_reply(refusal, call)
+            if route.idempotency_key is None:
+                return await route.run(call)
+            with self._repetitions.first(route.path, call):
+                return await route.run(call)
+        except Problem as problem:
+            return problem_reply(problem, call)
         except DomainError as error:
             if error.code in ("INTERNAL", "UNIMPLEMENTED"):
                 _logger.error("a service failed", route=route.path, reason=error.reason, cause=error.message)
-            return served.refusals.of(error).reply(call.traceparent[3:35])
+            refusal = served.refusals.of(error, language_for(call.headers.get(ACCEPT)))
+            return refusal.reply(call.traceparent[3:35])
         except Exception:
             _logger.exception("a request failed", route=route.path)
             return problem_reply(Problem("INTERNAL", CATALOGUE["INTERNAL"].meaning), call)

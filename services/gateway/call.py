@@ -16,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 from services.gateway.auth import Caller
 from services.gateway.cycle import STALLED, Cycle
 from services.gateway.errors import Problem, at_header, at_parameter, at_pointer, problem_of_validation
+from services.gateway.languages import ACCEPT, ranges_of
 from services.gateway.params import Param
 
 T = TypeVar("T")
@@ -110,6 +111,7 @@ class Call:
         "query",
         "receive",
         "scope",
+        "settle",
         "still_known",
         "traceparent",
     )
@@ -127,6 +129,8 @@ class Call:
         self.is_stream = False
         # For streams: whether their caller would be let in now.
         self.still_known: Callable[[], Awaitable[bool]] = _is_known
+        # For requests with an Idempotency-Key: called once the answer is stored, it lets a repetition in.
+        self.settle: Callable[[], None] = _is_settled
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
 
@@ -146,6 +150,11 @@ class Call:
         if not _PRINTABLE.issuperset(value):
             raise at_header("HEADER_INVALID", _label(name), "only printable ASCII is allowed")
         return value.decode("ascii")
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The language ranges that the caller would rather read, best first."""
+        return ranges_of(self.headers.get(ACCEPT))
 
     def idempotency_key(self, *, required: bool = True) -> str:
         """The Idempotency-Key, 1 to 255 characters; empty where it is optional and absent."""
@@ -230,6 +239,10 @@ class Call:
 
 async def _is_known() -> bool:
     return True
+
+
+def _is_settled() -> None:
+    """There is nothing that a repetition would have to wait for."""
 
 
 _NOBODY = Caller("", frozenset(), "")

@@ -158,6 +158,13 @@ _CATALOGUE = (
     ),
     ("PAYMENT_IN_PROGRESS", 409, "Payment in progress", "Another payment is under way; ask again.", True),
     (
+        "REQUEST_IN_PROGRESS",
+        409,
+        "Request in progress",
+        "The first request with this Idempotency-Key is still at work; repeat it after a pause.",
+        True,
+    ),
+    (
         "ETAG_MISMATCH",
         412,
         "Changed meanwhile",
@@ -207,6 +214,7 @@ def catalogue_markdown() -> str:
         "the same word for machines; `errors` names the faulty values by JSON `pointer`, `parameter` or `header`.",
         "Those marked *retry* carry `Retry-After`; repeat them with the same `Idempotency-Key`. A thing that a",
         "body names and that does not exist (a product's merchant, a receipt's warehouse) is 422 instead of 404.",
+        "Its `title` is in English, Spanish, Thai or simplified Chinese, as `Accept-Language` wants; nothing else is.",
         "",
         "| type | status | retry | meaning |",
         "|---|---|---|---|",

@@ -127,6 +127,18 @@ class GatewaySettings(ProcessSettings):
         description="Seconds for which an unknown product id is remembered as unknown.",
     )
     streams_max: int = Field(default=2000, ge=1, description="Event streams at a time; beyond, 429.")
+    streams_of_caller_max: int = Field(
+        default=20,
+        ge=1,
+        description="Streams of all orders and of availability that one key, or one token's subject, may have open; "
+        "beyond, 429.",
+    )
+    stream_resume_events_max: int = Field(
+        default=200_000,
+        ge=0,
+        description="Events of orders, of all tenants, that a stream which is taken up again may have missed; beyond, "
+        "it is told to read the orders anew.",
+    )
     stream_heartbeat_s: float = Field(
         default=15, gt=0, le=300, description="Seconds between the comments that keep an event stream alive."
     )

@@ -12,7 +12,9 @@ from http import HTTPStatus
 import msgspec
 
 from services.chassis.errors import DomainError
+from services.gateway import languages
 from services.gateway.catalogue import CATALOGUE
+from services.gateway.titles import titles_in
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S_DEFAULT = 1
@@ -81,12 +83,15 @@ def at_header(reason: str, name: str, detail: str) -> Problem:
     return Problem(reason, detail, (Place("header", name, reason, detail),))
 
 
-def problem_json(problem: Problem, trace_id: str) -> bytes:
-    """The document."""
+def problem_json(problem: Problem, trace_id: str, language: str = languages.DEFAULT) -> bytes:
+    """The document; only its title is in the language."""
     kind = CATALOGUE.get(problem.reason)
+    title = kind.title if kind else HTTPStatus(problem.status).phrase
+    if language != languages.DEFAULT:
+        title = titles_in(language).get(problem.reason, title)
     document: dict[str, object] = {
         "type": kind.uri if kind else "about:blank",
-        "title": kind.title if kind else HTTPStatus(problem.status).phrase,
+        "title": title,
         "status": problem.status,
         "detail": problem.detail,
         "reason": problem.reason,

@@ -45,10 +45,12 @@ The public API of Sampan, the order and logistics backbone of cross-border e-com
 * **Money** is `{"currency_code": "EUR", "amount": "12.50"}`: a decimal string, exact in the currency.
 * **Times** are RFC 3339 in UTC; **enums** are lower-case words; **countries** ISO 3166-1 alpha-2.
 * **Refusals** are `application/problem+json` (RFC 9457); every type is listed at `/problems`.
-* **Idempotency-Key** makes a POST safe to repeat: the same key and body give the same answer, another body is refused.
+* **Idempotency-Key** makes a POST safe to repeat: the same key and body give the same answer, another body is refused,
+  and so is, for a moment, a repetition while the first request is at work.
 * **Lists** come in pages: send `next_page_token` back as `page_token` with the same filter.
 * **Compression**: lists and documents without an ETag come by zstd or gzip to those whose `Accept-Encoding` takes it.
 * **ETag**: a GET with `If-None-Match` is answered 304 while nothing changed; a write with `If-Match` 412 once it has.
+* **Accept-Language** chooses the language of a product's `title` and `description`, and of a refusal's `title`.
 * **fields** keeps an answer small: `?fields=order_id,state` on products and orders and their lists.
 * **CORS** answers pages of those origins that the installation allows.
 * Unknown fields and unknown query parameters are refused.
@@ -126,12 +128,11 @@ def _answers(route: Route) -> tuple[Any, ...]:
 
 
 def _answer_schema(route: Route, schema_of: Mapping[int, Json]) -> Json:
-    if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
-        return _event(schema_of[id(route.answer)])
     if route.answer is None:
         return {"type": "string"}
     schemas = [schema_of[id(answer)] for answer in _answers(route)]
-    return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    return _event(schema) if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE else schema
 
 
 def _event(data: Json) -> Json:
@@ -144,7 +145,7 @@ def _event(data: Json) -> Json:
             "event": {"type": "string"},
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
         },
-        "required": ["id", "event", "data"],
+        "required": ["event", "data"],
     }
 
 
@@ -218,14 +219,24 @@ def _request_content(route: Route, schema_of: Mapping[int, Json]) -> Json:
     return dict.fromkeys(route.media_types, content)
 
 
+_LOCALISED = {
+    "Content-Language": "The languages of `title` and `description`; absent where there are none.",
+    "Vary": "`accept-language`",
+}
+
+
 def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
     content: Json = {"schema": _answer_schema(route, schema_of)}
     if route.answer_example is not None:
         content["example"] = route.answer_example
-    headers = dict(route.answer_headers) | {
-        "X-Request-Id": "The caller's, or the trace id.",
-        "traceparent": "W3C trace context.",
-    }
+    headers = (
+        dict(route.answer_headers)
+        | (_LOCALISED if route.localised else {})
+        | {
+            "X-Request-Id": "The caller's, or the trace id.",
+            "traceparent": "W3C trace context.",
+        }
+    )
     responses: Json = {
         str(route.status): {
             "description": "Done." if route.status == 200 else "Created.",
@@ -246,6 +257,8 @@ def _problems(route: Route) -> Json:
         reasons += _WITH_KEY
     if route.body is not None:
         reasons += _WITH_BODY
+    if route.idempotency_key is not None:
+        reasons.append("REQUEST_IN_PROGRESS")
     if route.idempotency_key == "required":
         reasons.append("IDEMPOTENCY_KEY_REQUIRED")
     by_status: dict[int, list[str]] = defaultdict(list)
@@ -332,6 +345,18 @@ def _headers(route: Route) -> list[Json]:
         add("If-Match", "The ETag that was read, or `*`.", required=route.etag == "required", example='"3"')
     if route.conditional:
         add("If-None-Match", "ETags of copies that the caller has: 304 where one is current.", example='"3"')
+    if route.localised:
+        add(
+            "Accept-Language",
+            "Languages that `title` and `description` are wanted in (RFC 9110): the best that there is, else English.",
+            example="es-MX, es;q=0.9, en;q=0.5",
+        )
+    if route.resumable:
+        add(
+            "Last-Event-ID",
+            "The last id that the caller got of this stream: it goes on behind that event.",
+            example="AYICxwEBgQM",
+        )
     if route.prefer_wait:
         add(
             "Prefer",

@@ -1,13 +1,17 @@
 """Refusals as the bytes that are sent. A flood of one and the same is written once."""
 
 from collections.abc import Callable
+from functools import cache
 
 from litestar.types import ASGIApp
 
 from services.chassis.errors import DomainError
+from services.gateway import languages
 from services.gateway.call import Call, Reply
 from services.gateway.catalogue import CATALOGUE
 from services.gateway.errors import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S_DEFAULT, Problem, problem_json
+from services.gateway.languages import ACCEPT
+from services.gateway.titles import language_for
 
 REFUSALS_MAX = 256
 """Different refusals of a route that are kept as bytes."""
@@ -19,11 +23,12 @@ class Refusal:
 
     __slots__ = ("_body", "_headers", "_status")
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, language: str) -> None:
         self._status = problem.status
         self._headers = [
             (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
         ]
+        self._headers += ((b"content-language", language.encode()), languages.VARY)
         retry_after_s = problem.retry_after_s
         kind = CATALOGUE.get(problem.reason)
         if retry_after_s is None and kind is not None and kind.retry:
@@ -31,7 +36,7 @@ class Refusal:
         if retry_after_s is not None:
             self._headers.append((b"retry-after", b"%d" % max(1, round(retry_after_s))))
         # The trace id is the document's last member.
-        self._body = problem_json(problem, "").removesuffix(b'"}')
+        self._body = problem_json(problem, "", language).removesuffix(b'"}')
 
     def reply(self, trace_id: str) -> Reply:
         """The answer to one request."""
@@ -46,9 +51,10 @@ class Refusals:
         self._problem_of = problem_of
         self._kept: dict[tuple[object, ...], Refusal] = {}
 
-    def of(self, error: DomainError) -> Refusal:
-        """The refusal for a service's error."""
+    def of(self, error: DomainError, language: str) -> Refusal:
+        """The refusal for a service's error, its title in that language."""
         key = (
+            language,
             type(error),
             error.reason,
             error.message,
@@ -60,7 +66,7 @@ class Refusals:
         if refusal is None:
             if len(self._kept) >= REFUSALS_MAX:
                 self._kept.clear()
-            refusal = self._kept[key] = Refusal(self._problem_of(error))
+            refusal = self._kept[key] = Refusal(self._problem_of(error), language)
         return refusal
 
 
@@ -77,7 +83,7 @@ class Prepared:
 
 def problem_reply(problem: Problem, call: Call) -> Reply:
     """The problem as an answer."""
-    return Refusal(problem).reply(call.traceparent[3:35])
+    return Refusal(problem, language_for(call.headers.get(ACCEPT))).reply(call.traceparent[3:35])
 
 
 def busy() -> Problem:
@@ -85,20 +91,19 @@ def busy() -> Problem:
     return Problem("OVERLOADED", "too much work at a time", retry_after_s=1)
 
 
-def turned_away(traceparent: bytes, request_id: bytes) -> bytes:
+def turned_away(traceparent: bytes, request_id: bytes, language: str) -> bytes:
     """The whole answer to a request of which nothing but its head was looked at."""
-    return _TURNED_AWAY % (traceparent, request_id, traceparent[3:35])
+    return _turned_away(language) % (traceparent, request_id, traceparent[3:35])
 
 
-def _turned_away() -> bytes:
+@cache
+def _turned_away(language: str) -> bytes:
     """Wants traceparent, request id and trace id."""
     trace_id = "0" * 32
-    body = problem_json(busy(), trace_id).replace(b"%", b"%%")
+    body = problem_json(busy(), trace_id, language).replace(b"%", b"%%")
     head = (
-        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\nretry-after: 1\r\ncontent-length: %d\r\n"
-        b"traceparent: %%b\r\nx-request-id: %%b\r\n\r\n" % (_PROBLEM, len(body))
+        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\ncontent-language: %b\r\n%b: %b\r\n"
+        b"retry-after: 1\r\ncontent-length: %d\r\ntraceparent: %%b\r\nx-request-id: %%b\r\n\r\n"
+        % (_PROBLEM, language.encode(), *languages.VARY, len(body))
     )
     return head + body.replace(trace_id.encode(), b"%b")
-
-
-_TURNED_AWAY = _turned_away()

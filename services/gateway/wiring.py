@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from services.chassis.envelope import Event
+from services.chassis.replay import replaying
 from services.chassis.snapshot_reader import SnapshotReader
 from services.gateway.admission import Admission
 from services.gateway.app import Edge
 from services.gateway.auth import Callers, KeyRing
+from services.gateway.availability_feed import AvailabilityFeed
 from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
@@ -24,10 +27,12 @@ from services.gateway.readmodel.products import Products
 from services.gateway.readmodel.warehouses import Warehouses as WarehouseModel
 from services.gateway.routes.api_keys import ApiKeys
 from services.gateway.routes.availability import AvailabilityRoutes
+from services.gateway.routes.availability_events import AvailabilityEvents
 from services.gateway.routes.imports import Imports
 from services.gateway.routes.merchants import Merchants
 from services.gateway.routes.meta import Meta
 from services.gateway.routes.order_events import OrderEvents
+from services.gateway.routes.order_stream import OrderStream
 from services.gateway.routes.orders import Orders
 from services.gateway.routes.parcels import Parcels
 from services.gateway.routes.products import ProductRoutes
@@ -37,6 +42,7 @@ from services.gateway.routes.tenants import Tenants
 from services.gateway.routes.warehouses import Warehouses
 from services.gateway.routes.webhooks import Webhooks
 from services.gateway.sold_out import SoldOut
+from services.gateway.streams import Streams
 from services.gateway.tokens import make_tokens
 
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
@@ -93,7 +99,11 @@ class Gateway:
             lambda request: clients.call(clients.orders.BatchGetOrders, request),
             lambda request: clients.call(clients.orders.GetOrder, request),
         )
-        self.feed = OrderFeed(subscriptions_max=settings.streams_max)
+        self.streams = streams = Streams(
+            in_all_max=settings.streams_max, of_caller_max=settings.streams_of_caller_max
+        )
+        self.feed = OrderFeed(streams)
+        self.availability_feed = AvailabilityFeed()
         self.snapshots = SnapshotReader(
             topics=(WAREHOUSES_TOPIC, PRODUCTS_TOPIC, AVAILABILITY_TOPIC),
             on_batch=_paced(self.apply_snapshots, SNAPSHOTS_PAUSE_S),
@@ -110,6 +120,7 @@ class Gateway:
             name="gateway-order-feed",
             wants=self.feed.wants,
             on_demand=True,
+            on_gap=self.feed.lose,
         )
         self.feed.source = self.tail
         self.ring = KeyRing(settings.api_keys)
@@ -122,12 +133,14 @@ class Gateway:
             batch_records_max=READ_BATCH_MAX,
             name="gateway-keys",
         )
+        is_caught_up = self.snapshots.caught_up.is_set
         meta = Meta(self.condition)
         self.routes: tuple[Route, ...] = (
             *Merchants(clients, settings).routes(),
             *ProductRoutes(clients, settings, self.products, self.pages).routes(),
-            *AvailabilityRoutes(
-                clients, settings, self.availability, self.snapshots.caught_up.is_set
+            *AvailabilityRoutes(clients, settings, self.availability, is_caught_up).routes(),
+            *AvailabilityEvents(
+                clients, settings, self.availability, self.availability_feed, streams, is_caught_up
             ).routes(),
             *Orders(
                 clients,
@@ -139,6 +152,13 @@ class Gateway:
                 self.reader,
             ).routes(),
             *OrderEvents(clients, settings, self.feed, self.reader).routes(),
+            *OrderStream(
+                clients,
+                settings,
+                self.feed,
+                streams,
+                partial(replaying, ORDERS_TOPIC, bootstrap=settings.kafka_bootstrap),
+            ).routes(),
             *Imports(clients, settings).routes(),
             *Warehouses(clients, settings).routes(),
             *StockRoutes(clients, settings).routes(),
@@ -170,6 +190,11 @@ class Gateway:
         }
         return {name: "ok" if event.is_set() else "catching up" for name, event in parts.items()}
 
+    def end_streams(self) -> None:
+        """Ends all streams and waits, which never end by themselves."""
+        self.feed.close()
+        self.availability_feed.close()
+
     async def close(self) -> None:
         """Carries the last orders over and closes the channels."""
         await self.collector.close()
@@ -187,6 +212,8 @@ class Gateway:
         for tenant_id in {event.key.partition("/")[0] for event in by_topic[PRODUCTS_TOPIC]}:
             self.pages.changed(tenant_id)
         self.availability.apply(by_topic[AVAILABILITY_TOPIC])
+        self.availability_feed.stock_changed(by_topic[AVAILABILITY_TOPIC])
+        self.availability_feed.warehouses_changed(by_topic[WAREHOUSES_TOPIC])
 
 
 def _paced(
@@ -194,7 +221,7 @@ def _paced(
 ) -> Callable[[Sequence[Event]], Awaitable[None]]:
     async def apply_and_pause(events: Sequence[Event]) -> None:
         apply(events)
-        if len(events) < READ_BATCH_MAX:
-            await asyncio.sleep(pause_s)
+        # After a full one those who were told something get their turn.
+        await asyncio.sleep(pause_s if len(events) < READ_BATCH_MAX else 0)
 
     return apply_and_pause

@@ -131,6 +131,7 @@ def system(session_folder: Path) -> Iterator[Stack]:
     stack = servers.whole_stack(
         folder,
         GATEWAY_API_KEYS_FILE=str(keys_file),
+        GATEWAY_STREAM_HEARTBEAT_S="1",
         # Receivers of tests are on loopback.
         WEBHOOKS_INSECURE_TARGETS="true",
         WEBHOOKS_RETRY_FIRST_S="0.2",

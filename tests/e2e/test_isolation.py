@@ -5,6 +5,7 @@ gateway's own table, so that a new one fails here until it is shown to keep tena
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -244,18 +245,58 @@ OWN_NAMES = {
 }
 
 
+FOLLOWED: dict[tuple[str, str], Callable[[Foreign], dict[str, str]]] = {
+    ("GET", "/v1/orders/events"): lambda _: {},
+    ("GET", "/v1/availability/events"): lambda their: {"skus": their.sku},
+}
+"""The streams that no id in the path narrows, and what is asked of them."""
+
+
 async def test_an_id_in_a_body_or_a_query_is_worth_nothing_to_another_tenant(
     routes: tuple[Route, ...], shop: Shop, foreign: Foreign, subtests: pytest.Subtests
 ) -> None:
     expected = cases(foreign)
     without_ids = {(route.method, route.path) for route in routes if not route.path_names}
-    assert without_ids == expected.keys() | OWN_NAMES.keys()
+    assert without_ids == expected.keys() | OWN_NAMES.keys() | FOLLOWED.keys()
     for (method, path), asked in expected.items():
         for request, is_kept_apart in asked:
             with subtests.test(f"{method} {path} {request}"):
                 sent = request | {"headers": key() | request.get("headers", {})}
                 answer = shop.other.request(method, path, **sent)
                 assert is_kept_apart(answer.json()), answer.text
+
+
+def told_by(lines: Iterator[str]) -> Iterator[str]:
+    """What a stream says of things, and an empty text for each sign of life."""
+    for line in lines:
+        if line.startswith("data: "):
+            yield line.removeprefix("data: ")
+        elif line.startswith(":"):
+            yield ""
+
+
+async def test_no_stream_tells_of_what_is_anothers(shop: Shop, foreign: Foreign) -> None:
+    for (method, path), params in FOLLOWED.items():
+        asked = params(foreign)
+        begun_s = time.monotonic()
+        with (
+            shop.other.stream(method, path, params=asked) as theirs,
+            shop.storefront.stream(method, path, params=asked) as own,
+        ):
+            told = (one for one in told_by(own.iter_lines()) if one)
+            # Of availability a stream tells first how it stands.
+            before = next(told) if asked else ""
+            order = shop.place(order_body((foreign.sku, 1)))
+            while (news := next(told)) == before or not (asked or order["order_id"] in news):
+                pass
+            # Both streams hang on the same news: what the other was to be told is before its next sign of life, of
+            # which there was one a second at most.
+            beats = int(time.monotonic() - begun_s) + 2
+            for one in told_by(theirs.iter_lines()):
+                assert not one or json.loads(one).get("available") == 0
+                beats -= not one
+                if not beats:
+                    break
 
 
 async def test_no_route_takes_a_credential_that_is_none(routes: tuple[Route, ...], shop: Shop) -> None:

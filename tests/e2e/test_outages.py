@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import httpx
@@ -71,6 +72,29 @@ def test_the_read_models_are_rebuilt_at_a_restart_without_any_other_service(shop
         for service in (catalog, warehouse):
             service.wait_ready()
     shop.eventually(lambda: shop.storefront.get("/v1/products/not-in-memory").status_code == 404)
+
+
+def test_who_follows_all_orders_misses_nothing_while_the_gateway_is_restarted(shop: Shop) -> None:
+    sku = shop.new_sku()
+    path = "/v1/orders/events"
+    with shop.storefront.stream("GET", path) as stream:
+        place = next(line for line in stream.iter_lines() if line.startswith("id: "))
+    order = shop.place(order_body((sku, 1)))
+    gateway = shop.stack.services["gateway"]
+    try:
+        gateway.stop(grace_s=25)
+    finally:
+        gateway.start()
+        gateway.wait_ready()
+    states: list[str] = []
+    headers = {"Last-Event-ID": place.removeprefix("id: ")}
+    with shop.storefront.stream("GET", path, headers=headers) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: ") and order["order_id"] in line:
+                states.append(json.loads(line.removeprefix("data: "))["state"])
+                if states[-1] == order["state"]:
+                    break
+    assert states == ["pending", "awaiting_payment"]
 
 
 def test_a_gateway_that_is_told_to_go_answers_what_it_has_taken(shop: Shop) -> None:

@@ -7,7 +7,7 @@ dropped because the bound was reached) is asked of the catalog; misses that come
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +18,12 @@ from services.chassis import log, metrics
 from services.chassis.envelope import Event
 from services.chassis.errors import DomainError, Internal, NotFound, ResourceExhausted, Unavailable
 from services.chassis.rpc.status import error_of
+from services.gateway.languages import best
 from services.gateway.readmodel.snapshots import refuse, snapshot_of
-from services.gateway.translate.catalog import product_of
+from services.gateway.translate.catalog import product_of, texts_in
 
-ENTRY_OVERHEAD_BYTES = 400
+ENTRY_OVERHEAD_BYTES = 480
+OVERHEAD_BYTES_PER_LANGUAGE = 150
 MISS_BATCH_IDS_MAX = 200
 MISSES_WAITING_MAX = 5_000
 MISS_CALLS_MAX = 2
@@ -45,16 +47,65 @@ _FROM_CATALOG = _READS["catalog"]
 
 
 class Entry(NamedTuple):
-    """A product as it is sent."""
+    """A product as it is sent. `ends` are by language what its document ends with in the other ones."""
 
     version: int
     etag: bytes
     body: bytes
+    language: bytes
+    ends: Mapping[str, bytes]
+    tags: tuple[str, ...]
+    """Of all its languages."""
+
+    def localised(self, ranges: tuple[str, ...]) -> "Entry":
+        """The same in the language that these ranges would rather have; in the default one where there is none."""
+        if not ranges or not self.ends:
+            return self
+        tag = best(ranges, self.tags)
+        end = self.ends.get(tag) if tag is not None else None
+        if tag is None or end is None:
+            return self
+        # The texts are the document's last members.
+        start = self.body.rindex(_TEXTS)
+        language = tag.encode()
+        # The same version is another document: a cache must not take the one for the other.
+        etag = b'%b-%b"' % (self.etag[:-1], language)
+        return self._replace(body=self.body[:start] + end, etag=etag, language=language)
+
+
+class _Texts(msgspec.Struct):
+    """What a product's document ends with."""
+
+    title: str
+    description: str
+    language: str
+
+
+_TEXTS = b',"title":"'
+_NO_ENDS: Mapping[str, bytes] = {}
 
 
 def entry_of(product: product_service_pb2.Product) -> Entry:
     """The bytes of a product's document and its quoted ETag."""
-    return Entry(product.version, f'"{product.etag}"'.encode(), msgspec.json.encode(product_of(product)))
+    document = product_of(product)
+    ends = {
+        tag: b"," + msgspec.json.encode(_Texts(*texts_in(product, tag), tag))[1:]
+        for tag in document.titles
+        if tag != document.language
+    }
+    return Entry(
+        product.version,
+        f'"{product.etag}"'.encode(),
+        msgspec.json.encode(document),
+        document.language.encode(),
+        ends or _NO_ENDS,
+        tuple(document.titles) if ends else (),
+    )
+
+
+def version_of(etag: str) -> str:
+    """The ETag of a product's version, for that of its document in any language."""
+    return etag.partition("-")[0]
 
 
 class Products:
@@ -230,7 +281,8 @@ def _key_of(snapshot: events_pb2.ProductSnapshot) -> str:
 
 
 def _size(key: Key, entry: Entry) -> int:
-    return len(entry.body) + len(entry.etag) + len(key[0]) + len(key[1]) + ENTRY_OVERHEAD_BYTES
+    texts = sum(map(len, entry.ends.values())) + OVERHEAD_BYTES_PER_LANGUAGE * len(entry.ends)
+    return len(entry.body) + len(entry.etag) + texts + len(key[0]) + len(key[1]) + ENTRY_OVERHEAD_BYTES
 
 
 def _fail_all(futures: dict[Key, asyncio.Future[Entry | None]], error: DomainError) -> None:

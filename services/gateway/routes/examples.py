@@ -99,6 +99,17 @@ EVENTS = (
     '"state":"awaiting_payment","final":false}\n\n'
 )
 
+ORDERS_EVENTS = (
+    "retry: 2000\n\nid: AYICxwEBgAM\n\nid: AYICxwEBgQM\nevent: order\n"
+    'data: {"order_id":"019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11","merchant_id":"north-lights","version":2,'
+    '"state":"awaiting_payment","final":false}\n\n'
+)
+
+AVAILABILITY_EVENTS = (
+    'retry: 2000\n\nevent: availability\ndata: {"sku":"WIG-18","available":98,"warehouses":'
+    '[{"warehouse_id":"madrid","available":98,"transit_days_min":1,"transit_days_max":3}]}\n\n'
+)
+
 TENANT: dict[str, Any] = {"tenant_id": "acme", "display_name": "Acme Marketplace"}
 
 API_KEY: dict[str, Any] = {

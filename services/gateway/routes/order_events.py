@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from services.chassis.errors import DomainError
+from services.gateway import sse
 from services.gateway.call import Call, Stream
 from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
@@ -14,9 +15,8 @@ from services.gateway.routes.resource import Resource, encode
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
 from services.gateway.routes.scopes import require_order
 from services.gateway.schemas.orders import OrderChange
+from services.gateway.streams import SENT
 from services.gateway.translate.orders import FINAL_STATES, STATE
-
-RETRY_MS = 2_000
 
 
 class OrderEvents(Resource):
@@ -35,7 +35,7 @@ class OrderEvents(Resource):
         pieces = self._pieces(call, order_id)
         # The first piece is made before anything is sent, so that a refusal is still a proper answer.
         first = await anext(pieces)
-        return Stream(first, pieces, media_type=b"text/event-stream; charset=utf-8")
+        return Stream(first, pieces, media_type=sse.MEDIA_TYPE)
 
     async def _pieces(self, call: Call, order_id: str) -> AsyncGenerator[bytes, None]:
         with self._feed.follow(order_id) as subscription:
@@ -43,7 +43,7 @@ class OrderEvents(Resource):
             order = await self._reader.read(call.tenant_id, order_id)
             require_order(call, order)
             seen = order.version
-            yield b"retry: %d\n\n" % RETRY_MS + _event(order_id, order.version, order.state)
+            yield sse.RETRY + _event(order_id, order.version, order.state)
             if order.state in FINAL_STATES:
                 return
             while not self._feed.closing:
@@ -52,7 +52,7 @@ class OrderEvents(Resource):
                     # Its key was revoked or its token has expired: it may come again with another.
                     return
                 if version <= seen:
-                    yield b": still here\n\n"
+                    yield sse.ALIVE
                     continue
                 seen = version
                 yield _event(order_id, version, state)
@@ -96,4 +96,5 @@ class OrderEvents(Resource):
 
 def _event(order_id: str, version: int, state: int) -> bytes:
     data = encode(OrderChange(order_id, version, STATE.word(state), state in FINAL_STATES))
-    return b"id: %d\nevent: order\ndata: %b\n\n" % (version, data)
+    SENT["order"].inc()
+    return sse.event(b"order", data, b"%d" % version)

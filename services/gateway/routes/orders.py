@@ -117,6 +117,7 @@ class Orders(Resource):
         if result.replayed:
             headers.append((b"idempotency-replayed", b"true"))
         if wait_s:
+            call.settle()
             try:
                 order = await self._decided(call.tenant_id, order, wait_s, is_new=not result.replayed)
                 headers.append((b"preference-applied", b"wait=%d" % wait_s))
@@ -207,7 +208,7 @@ class Orders(Resource):
         """The order once it is no longer PENDING, or as it stands when the time is up."""
         until = time.monotonic() + wait_s
         order = placed
-        with self._feed.follow(placed.order_id) as subscription:
+        with self._feed.follow(placed.order_id, "wait") as subscription:
             # News of a new order is still to come where events are being read; what should slip through all the same
             # is found by asking after a while.
             if not (is_new and self._feed.is_live):

@@ -1,6 +1,6 @@
 """Products: detail from the read model, lists and writes through the catalog."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sampan.catalog.v1 import product_service_pb2 as pb
@@ -10,8 +10,9 @@ from services.gateway.call import Call, Reply
 from services.gateway.clients import Clients
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import at_parameter, at_pointer
-from services.gateway.readmodel.lists import ProductPages
-from services.gateway.readmodel.products import Entry, Products, entry_of
+from services.gateway.languages import VARY
+from services.gateway.readmodel.lists import Page, ProductPages
+from services.gateway.readmodel.products import Entry, Products, entry_of, version_of
 from services.gateway.roles import ANY_SCOPE, MERCHANTS, allow
 from services.gateway.routes import examples
 from services.gateway.routes.resource import Resource, encode, is_not_modified, not_modified, picked
@@ -56,7 +57,7 @@ class ProductRoutes(Resource):
             tenant_id=call.tenant_id, request_id=request_id, product=product_proto(asked)
         )
         made = await self.clients.call(self.clients.products.CreateProduct, request)
-        entry = self._keep(call, made)
+        entry = self._keep(call, made).localised(call.languages)
         return _detail(entry, status=201, location=f"/v1/products/{made.product_id}")
 
     async def update(self, call: Call) -> Reply:
@@ -71,22 +72,23 @@ class ProductRoutes(Resource):
             self._require_own(call, await self._products.get(call.tenant_id, product_id))
         product = product_proto(asked)
         product.product_id = product_id
-        product.etag = etag
+        # Each language's document holds the texts of all: whichever was read may be sent back.
+        product.etag = version_of(etag)
         request = pb.UpdateProductRequest(tenant_id=call.tenant_id, product=product)
-        return _detail(
-            self._keep(call, await self.clients.call(self.clients.products.UpdateProduct, request))
-        )
+        updated = await self.clients.call(self.clients.products.UpdateProduct, request)
+        return _detail(self._keep(call, updated).localised(call.languages))
 
     async def get(self, call: Call) -> Reply:
         """GET /v1/products/{product_id}"""
         entry = await self._products.get(call.tenant_id, call.path["product_id"])
         if call.caller.scope is not None:
             self._require_own(call, entry)
+        entry = entry.localised(call.languages)
         if is_not_modified(call, entry.etag):
-            return not_modified(entry.etag)
-        if (fields := call.query[params.FIELDS]) is not None:
-            return Reply(200, picked(entry.body, fields), headers=((b"etag", entry.etag),))
-        return _detail(entry)
+            reply = not_modified(entry.etag)
+            reply.headers.append(VARY)
+            return reply
+        return _detail(entry, fields=call.query[params.FIELDS])
 
     async def page(self, call: Call) -> Reply:
         """GET /v1/products: by ids, or a page by filters."""
@@ -105,17 +107,18 @@ class ProductRoutes(Resource):
             category=query["category"],
             status=query["status"],
         )
-        asked = tuple(query[name] for name in _FILTERS)
-        body = await self._pages.get(call.tenant_id, asked, lambda: self._list(request))
+        asked = (call.languages, *(query[name] for name in _FILTERS))
+        page = await self._pages.get(call.tenant_id, asked, lambda: self._list(request, call.languages))
+        body = page.body
         if (fields := query[params.FIELDS]) is not None:
-            page = _page_decoder.decode(body)
-            body = _page([picked(bytes(one), fields) for one in page.products], page.next_page_token)
-        return Reply(200, body)
+            whole = _page_decoder.decode(body)
+            body = _page([picked(bytes(one), fields) for one in whole.products], whole.next_page_token)
+        return Reply(200, body, headers=_in(page.languages))
 
-    async def _list(self, request: pb.ListProductsRequest) -> bytes:
+    async def _list(self, request: pb.ListProductsRequest, ranges: tuple[str, ...]) -> Page:
         page = await self.clients.call(self.clients.products.ListProducts, request)
-        bodies = [self._body(request.tenant_id, product) for product in page.products]
-        return _page(bodies, page.next_page_token)
+        entries = [self._entry(request.tenant_id, product).localised(ranges) for product in page.products]
+        return Page(_page([entry.body for entry in entries], page.next_page_token), _languages_of(entries))
 
     async def batch_get(self, call: Call) -> Reply:
         """POST /v1/products:batchGet"""
@@ -126,14 +129,16 @@ class ProductRoutes(Resource):
         found = dict(zip(valid, await self._products.get_many(call.tenant_id, valid), strict=True))
         if call.caller.scope is not None:
             found = {one: entry for one, entry in found.items() if entry is not None and _is_own(call, entry)}
-        bodies = [picked(entry.body, fields) for one in ids if (entry := found.get(one)) is not None]
+        entries = [entry.localised(call.languages) for one in ids if (entry := found.get(one)) is not None]
+        bodies = [picked(entry.body, fields) for entry in entries]
         missing = [one for one in ids if found.get(one) is None]
-        return Reply(200, b'{"products":[%b],"missing":%b}' % (b",".join(bodies), encode(missing)))
+        body = b'{"products":[%b],"missing":%b}' % (b",".join(bodies), encode(missing))
+        return Reply(200, body, headers=_in(_languages_of(entries)))
 
-    def _body(self, tenant_id: str, product: pb.Product) -> bytes:
-        """The document of a listed product: the one in memory where it is the same version."""
+    def _entry(self, tenant_id: str, product: pb.Product) -> Entry:
+        """A listed product: the one in memory where it is the same version."""
         held = self._products.held(tenant_id, product.product_id)
-        return held.body if held is not None and held.version == product.version else entry_of(product).body
+        return held if held is not None and held.version == product.version else entry_of(product)
 
     def _require_own(self, call: Call, entry: Entry) -> None:
         """Raises PRODUCT_NOT_FOUND for a product of a merchant outside the caller's scope."""
@@ -167,6 +172,7 @@ class ProductRoutes(Resource):
                 references=frozenset({"MERCHANT_NOT_FOUND"}),
                 reasons=(*faults, "MERCHANT_NOT_FOUND", "PRODUCT_EXISTS", "REQUEST_ID_REUSED"),
                 scopes=MERCHANTS,
+                localised=True,
             ),
             Route(
                 "GET",
@@ -194,6 +200,7 @@ class ProductRoutes(Resource):
                 answer=(ProductPage, ProductBatch),
                 reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH", "TOO_MANY_ITEMS"),
                 scopes=ANY_SCOPE,
+                localised=True,
             ),
             Route(
                 "POST",
@@ -207,6 +214,7 @@ class ProductRoutes(Resource):
                 answer=ProductBatch,
                 reasons=("TOO_MANY_ITEMS",),
                 scopes=ANY_SCOPE,
+                localised=True,
             ),
             Route(
                 "GET",
@@ -221,6 +229,7 @@ class ProductRoutes(Resource):
                 conditional=True,
                 reasons=("PRODUCT_NOT_FOUND",),
                 scopes=ANY_SCOPE,
+                localised=True,
             ),
             Route(
                 "PUT",
@@ -243,6 +252,7 @@ class ProductRoutes(Resource):
                     "ETAG_REQUIRED",
                 ),
                 scopes=MERCHANTS,
+                localised=True,
             ),
         )
 
@@ -265,8 +275,19 @@ def _page(bodies: Sequence[bytes], next_page_token: str) -> bytes:
     return b'{"products":[%b],"next_page_token":%b}' % (b",".join(bodies), encode(next_page_token))
 
 
-def _detail(entry: Entry, *, status: int = 200, location: str = "") -> Reply:
-    headers = [(b"etag", entry.etag)]
+def _detail(
+    entry: Entry, *, status: int = 200, location: str = "", fields: Sequence[str] | None = None
+) -> Reply:
+    headers = [(b"etag", entry.etag), *_in(entry.language)]
     if location:
         headers.append((b"location", location.encode()))
-    return Reply(status, entry.body, headers=headers)
+    return Reply(status, picked(entry.body, fields), headers=headers)
+
+
+def _languages_of(entries: Iterable[Entry]) -> bytes:
+    return b", ".join(dict.fromkeys(entry.language for entry in entries if entry.language))
+
+
+def _in(languages: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """What says in which languages an answer is, and that others may get it in another."""
+    return ((b"content-language", languages), VARY) if languages else (VARY,)

@@ -36,6 +36,8 @@ class Route:
     `name` is what a generated client calls it where the rule of `openapi.operation_id` gives no good one.
     `answer_media_types_too` are what else the answer may be, by the Accept header, as text for people.
     `is_open` False turns a request away as overload before anything of it but its head is read.
+    `localised` answers depend on Accept-Language.
+    `resumable` streams take Last-Event-ID.
     `reasons` are the refusals worth documenting beside those that every route has.
     """
 
@@ -60,6 +62,8 @@ class Route:
     idempotency_key: Literal["required", "optional"] | None = None
     etag: Literal["required", "optional"] | None = None
     conditional: bool = False
+    localised: bool = False
+    resumable: bool = False
     prefer_wait: bool = False
     scopes: frozenset[ScopeKind] = frozenset()
     references: frozenset[str] = frozenset()

@@ -25,6 +25,9 @@ ProductId = Annotated[
 MerchantId = Annotated[
     str, Meta(max_length=256, description="1 to 40 of [a-z0-9-].", examples=["north-lights"])
 ]
+Localised = Annotated[
+    str, Meta(description="In the best language for Accept-Language.", extra_json_schema=OUTPUT_ONLY)
+]
 SetByServer = Annotated[Moment | None, Meta(description="Set by the service.", extra_json_schema=OUTPUT_ONLY)]
 
 
@@ -73,7 +76,8 @@ class Variant(Document, kw_only=True):
 
 
 class Product(Document, kw_only=True):
-    """What a merchant offers. version, etag and the times are set by the service and ignored when sent."""
+    """What a merchant offers. What the service sets (version, etag, times, and the texts in one
+    language) is ignored when sent."""
 
     product_id: ProductId = ""
     merchant_id: MerchantId = ""
@@ -94,6 +98,15 @@ class Product(Document, kw_only=True):
     etag: Etag = ""
     create_time: SetByServer = None
     update_time: SetByServer = None
+    # The last ones: only they differ between the languages.
+    title: Localised = ""
+    description: Localised = ""
+    language: Annotated[
+        str,
+        Meta(
+            description="The BCP 47 tag of `title`, one of those of `titles`.", extra_json_schema=OUTPUT_ONLY
+        ),
+    ] = ""
 
 
 class ProductPage(Document):

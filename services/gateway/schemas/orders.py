@@ -216,3 +216,22 @@ class OrderChange(Document):
     version: int
     state: OrderStateWord | Literal["unspecified"]
     final: Annotated[bool, Meta(description="True where no other state follows; the stream ends.")]
+
+
+class OrderNews(Document):
+    """The data of an `order` event of the stream of all orders."""
+
+    order_id: str
+    merchant_id: str
+    version: Annotated[int, Meta(description="The order's after the change, from 1 without gaps.")]
+    state: OrderStateWord | Literal["unspecified"]
+    final: Annotated[bool, Meta(description="True where no other state follows.")]
+
+
+class OrderStreamReset(Document):
+    """The data of a `reset` event: what was since the id that was sent cannot be told; read the orders again."""
+
+    reason: Annotated[
+        Literal["gone", "too_old"],
+        Meta(description="`gone`: no longer kept, or never there; `too_old`: too much has been since."),
+    ]

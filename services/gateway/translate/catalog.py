@@ -6,6 +6,7 @@ from google.type.money_pb2 import Money as MoneyProto
 from sampan.catalog.v1 import merchant_service_pb2 as merchant_pb
 from sampan.catalog.v1 import product_service_pb2 as pb
 
+from services.gateway import languages
 from services.gateway.schemas.catalog import Dimensions, Merchant, Product, Variant
 from services.gateway.translate.values import Words, money_of, money_proto, time_of
 
@@ -31,7 +32,14 @@ def merchant_proto(merchant: Merchant) -> merchant_pb.Merchant:
 
 
 def product_of(message: pb.Product) -> Product:
-    """A product for the public. Maps are sorted, so that equal products give equal bytes."""
+    """A product for the public, its texts in the default language or else in the first that it has.
+
+    Maps are sorted, so that equal products give equal bytes.
+    """
+    language = languages.best((languages.DEFAULT,), tags := tuple(sorted(message.titles))) or next(
+        iter(tags), ""
+    )
+    title, description = texts_in(message, language)
     return Product(
         product_id=message.product_id,
         merchant_id=message.merchant_id,
@@ -46,7 +54,17 @@ def product_of(message: pb.Product) -> Product:
         etag=message.etag,
         create_time=time_of(message, "create_time"),
         update_time=time_of(message, "update_time"),
+        title=title,
+        description=description,
+        language=language,
     )
+
+
+def texts_in(message: pb.Product, language: str) -> tuple[str, str]:
+    """The title in one of the product's languages, and the description that goes best with it; empty where none is."""
+    tags = tuple(sorted(message.descriptions))
+    described = languages.best((language.lower(), languages.DEFAULT), tags) or next(iter(tags), "")
+    return message.titles.get(language, ""), message.descriptions.get(described, "")
 
 
 def product_proto(product: Product) -> pb.Product:

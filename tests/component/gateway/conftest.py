@@ -133,7 +133,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
                 connections=http.connections,
             )
         finally:
-            gateway.feed.close()
+            gateway.end_streams()
             await http.stop(5)
             await serving
             await gateway.close()
