@@ -106,6 +106,17 @@ def _requests() -> Row:
                 Query("sum(sampan_http_requests_in_flight)", "requests"),
                 Query("sum(sampan_gateway_streams)", "event streams and waits"),
             ),
+            graph(
+                "Events to those who follow, per second",
+                "ops",
+                Query(
+                    "sum by (kind) (rate(sampan_gateway_stream_events_total[$__rate_interval]))", "{{kind}}"
+                ),
+                Query(
+                    "sum(rate(sampan_gateway_streams_cut_total[$__rate_interval]))",
+                    "streams cut off: not read in time",
+                ),
+            ),
         ],
     )
 

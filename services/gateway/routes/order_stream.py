@@ -100,6 +100,8 @@ class OrderStream(Resource):
                 try:
                     async with aclosing(self._missed(watch, wanted, place)) as pieces:
                         async for piece in pieces:
+                            if not await call.still_known():
+                                return
                             yield piece
                 except (PositionGone, _TooOld) as error:
                     watch.begin()
@@ -136,6 +138,9 @@ class OrderStream(Resource):
         """What there was since the place; in the end the place is where the watch has begun."""
         feed, clock = self._feed, asyncio.get_running_loop().time
         until_s, quiet_since_s = clock() + REPLAY_S_MAX, clock()
+        if feed.closing:
+            watch.end()
+            return
         async with self._replaying(place.offsets) as replay:
             if _behind(replay.positions, feed.positions) > self.settings.stream_resume_events_max:
                 raise _TooOld
