@@ -150,7 +150,7 @@ class OrderStream(Resource):
                     watch.begin()
                     target = feed.positions
                     continue
-                if feed.closing or clock() > until_s:
+                if watch.has_ended or clock() > until_s:
                     watch.end()
                     return
                 found = [
