@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import Counter as CounterMetric
 from prometheus_client import Gauge
@@ -16,14 +16,19 @@ Kind = Literal["wait", "order", "orders", "availability"]
 """What is followed: a placement that is waited for, one order, all orders of a tenant, the availability of SKUs."""
 RETRY_AFTER_S = 5
 
-_OPEN = metrics.Kept(Gauge("sampan_gateway_streams", "Open event streams and waits.", ["kind"]))
+_OPEN = metrics.Kept(
+    Gauge("sampan_gateway_streams", "Open event streams and waits.", ["kind"]),
+    children_max=len(get_args(Kind)),
+)
 SENT = metrics.Kept(
-    CounterMetric("sampan_gateway_stream_events_total", "Events sent to those who follow.", ["kind"])
+    CounterMetric("sampan_gateway_stream_events_total", "Events sent to those who follow.", ["kind"]),
+    children_max=len(get_args(Kind)),
 )
 CUT = metrics.Kept(
     CounterMetric(
         "sampan_gateway_streams_cut_total", "Streams ended because their client did not keep up.", ["kind"]
-    )
+    ),
+    children_max=len(get_args(Kind)),
 )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from services.gateway.routes import examples
-from tests.component.gateway.conftest import System
+from tests.component.gateway.conftest import Start, System
 from tests.component.gateway.test_edge import assert_problem
 from tests.component.gateway.test_orders import key, until
 
 
 async def test_a_repetition_is_told_to_wait_until_the_first_is_stored_then_gets_its_answer(
-    system: System,
+    start: Start,
 ) -> None:
+    system = await start(place_calls_max=3)
     system.orders.gate = asyncio.Event()
     headers = key()
     post = system.storefront.post
