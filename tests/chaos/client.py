@@ -212,7 +212,7 @@ class Client:
                 if status not in REPEATED and not (status == 409 and again):
                     return self._definite(request, status, body)
                 cause = f"{status} {_reason(body)}"
-                if status == 409:
+                if _reason(body) == "PAYMENT_IN_PROGRESS":
                     # Another payment is under way, perhaps until the order expires: this one was not made.
                     under_way = Answer("refused", status, body, _reason(body))
                 asked_pause_s = float(again) if again.isdigit() else 0.0
