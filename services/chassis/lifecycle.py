@@ -24,9 +24,11 @@ A server of another kind gives `serve_with` its start and its stop: services/gat
 """
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import os
+import resource
 import signal
 import socket
 import time
@@ -51,6 +53,7 @@ CLOSE_S_MIN = 0.5
 SERVER_SHARE_OF_GRACE = 0.75
 EXIT_CRASHED = 1
 LISTEN_BACKLOG = 2048
+FILES_BESIDE = 256
 
 Check = Callable[[], object]
 Closer = Callable[[], object]
@@ -70,6 +73,16 @@ def listen(settings: ProcessSettings, field: str) -> socket.socket:
         return socket.create_server((settings.host, port), family=family, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise CannotStart(_port_fault(settings, field, os.strerror(error.errno or 0))) from None
+
+
+def allow_open_files(connections_max: int) -> None:
+    """Raises the soft limit on open files to what so many connections need, as far as the hard one lets it."""
+    wanted = connections_max + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 class Runtime:

@@ -15,8 +15,6 @@ that one: the connection ends without a word instead.
 """
 
 import asyncio
-import contextlib
-import resource
 import socket
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -38,7 +36,6 @@ SWEEPS_PER_BOUND = 4
 PROBE_AFTER_S = 30
 PROBE_EVERY_S = 10
 PROBES_MAX = 3
-FILES_BESIDE = 256
 CLOSE = b"\r\nconnection: close\r\n\r\n"
 
 _logger = log.get(__name__)
@@ -360,16 +357,6 @@ async def sweep(connections: set[Any], limits: Limits) -> None:
                 # One that cannot be judged must not leave all the others without bounds.
                 _logger.exception("a connection could not be looked at")
                 connection.transport.abort()
-
-
-def allow_open_files(connections_max: int) -> None:
-    """Raises the soft limit on open files to what so many connections need, as far as the hard one lets it."""
-    wanted = connections_max + FILES_BESIDE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _last_words(problem: Problem) -> bytes:

@@ -8,8 +8,9 @@ from typing import Any
 
 import uvicorn
 
+from services.chassis.lifecycle import allow_open_files
 from services.gateway.app import Edge
-from services.gateway.connections import BoundedConfig, Limits, allow_open_files, sweep
+from services.gateway.connections import BoundedConfig, Limits, sweep
 
 LAST_REQUESTS_S = 0.2
 

@@ -7,7 +7,7 @@ from sampan.webhooks.v1 import endpoint_service_pb2_grpc as endpoint_grpc
 
 from services.chassis import assembly, cli, migrations
 from services.chassis.consumer import Consumer
-from services.chassis.lifecycle import Runtime
+from services.chassis.lifecycle import Runtime, allow_open_files
 from services.chassis.rpc.server import make_server
 from services.webhooks import events, rpc
 from services.webhooks.clients import Receivers
@@ -33,6 +33,8 @@ async def serve(settings: WebhooksSettings) -> None:
     async with Runtime(settings, name=NAME) as runtime:
         database = await assembly.attach_database(runtime, settings, NAME)
         vault = Vault(settings.secret_keys)
+        # Attempts under way, and as many connections that are kept for the next.
+        allow_open_files(2 * settings.endpoints_at_once_max * (settings.endpoint_in_flight_max + 1))
         receivers = Receivers(attempt_s_max=settings.attempt_s_max, insecure=settings.insecure_targets)
         runtime.on_close("receivers", receivers.close)
         sending = Sending(

@@ -16,6 +16,8 @@ from services.chassis.lifecycle import VERSION
 from services.webhooks.domain.addresses import is_public
 from services.webhooks.domain.deliveries import Failure, Outcome
 
+KEEP_ALIVE_S = 2.0
+"""From one round to the next; for longer there would be too many, each to another endpoint."""
 _HEADERS = {"content-type": "application/json", "user-agent": f"Sampan-Webhooks/{VERSION}"}
 
 
@@ -40,6 +42,7 @@ class Receivers:
                 resolver=aiohttp.AsyncResolver(),
                 # Senders bound how many there are; a bound here would let one endpoint wait for another.
                 limit=0,
+                keepalive_timeout=KEEP_ALIVE_S,
                 socket_factory=self._open_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

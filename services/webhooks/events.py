@@ -40,6 +40,9 @@ CATCH_UP_TYPES = frozenset(
 )
 """Events that tell all that those before them did: they may follow a gap."""
 
+LINES_TOLD_MAX = 100
+"""Of a placed order; there is a body for each endpoint, and receivers bound what they take."""
+
 Data = dict[str, object]
 Teller = Callable[[Event], Iterable[Message]]
 _UNTOLD = Counter(
@@ -105,8 +108,9 @@ def _placed(event: Event) -> Iterable[Message]:
         "region_code": placed.region_code,
         "lines": [
             {"line_number": line.line_number, "sku": line.sku, "quantity": line.quantity}
-            for line in placed.lines
+            for line in placed.lines[:LINES_TOLD_MAX]
         ],
+        "lines_left_out": max(0, len(placed.lines) - LINES_TOLD_MAX),
     }
     yield _message(event, placed.tenant_id, "order.placed", data)
 

@@ -107,7 +107,11 @@ def test_a_placed_order_says_what_was_ordered_and_not_by_whom() -> None:
         "state": "pending",
         "region_code": "ES",
         "lines": [{"line_number": 1, "sku": "WIG-18", "quantity": 2}],
+        "lines_left_out": 0,
     }
+    many = orders_pb.OrderPlaced(**HEAD, state=order_pb.ORDER_STATE_PENDING, lines=[line] * 2_000)
+    said = data(told(many))
+    assert (len(said["lines"]), said["lines_left_out"]) == (100, 1_900)
 
 
 def test_each_parcel_is_told_by_itself_with_an_id_that_stays() -> None:
