@@ -8,6 +8,7 @@ of their own number, with one attempt at a time. However many are dead, they hol
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 from cryptography.fernet import InvalidToken
 from prometheus_client import Counter, Histogram
@@ -15,10 +16,11 @@ from prometheus_client import Counter, Histogram
 from services.chassis import log, metrics
 from services.chassis.errors import DomainError
 from services.webhooks.clients import Receivers
-from services.webhooks.commands.sending import Leased, Sending
+from services.webhooks.commands.sending import Leased, Recorded, Sending
 from services.webhooks.domain.deliveries import Delivery, Failure, Outcome
 
 ROUNDS_PER_TURN = 10
+RECORD_TRIES_MAX = 5
 OUTAGE_PAUSE_S = 1.0
 
 _log = log.get(__name__)
@@ -126,7 +128,7 @@ class Sender:
             if not due:
                 return
             outcomes = await asyncio.gather(*(self._attempt(leased, delivery) for delivery in due))
-            recorded = await self._sending.record(leased, list(zip(due, outcomes, strict=True)))
+            recorded = await self._record(leased, list(zip(due, outcomes, strict=True)))
             for state in recorded.settled:
                 _DELIVERIES[state.name.lower()].inc()
             if recorded.disabled:
@@ -136,6 +138,18 @@ class Sender:
             leased = recorded.leased
             if leased.endpoint.failing_since is not None:
                 return
+
+    async def _record(self, leased: Leased, attempts: Sequence[tuple[Delivery, Outcome]]) -> Recorded:
+        """Stores what came of attempts; not at the first trouble are they given up, and so made again."""
+        tries = 1
+        while True:
+            try:
+                return await self._sending.record(leased, attempts)
+            except DomainError as error:
+                if not error.retryable or tries >= RECORD_TRIES_MAX:
+                    raise
+            tries += 1
+            await asyncio.sleep(OUTAGE_PAUSE_S)
 
     async def _attempt(self, leased: Leased, delivery: Delivery) -> Outcome:
         began_s = time.monotonic()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from sampan.webhooks.v1 import delivery_service_pb2 as delivery_pb
@@ -13,7 +16,7 @@ from standardwebhooks import WebhookVerificationError
 from services.chassis import clock
 from tests.conftest import DatabaseFactory
 from tests.integration.webhooks.receiver import receiving
-from tests.integration.webhooks.running import TENANT, Client, refused, running, told
+from tests.integration.webhooks.running import PATIENCE_S, TENANT, Client, refused, running, told
 
 pytestmark = pytest.mark.postgres
 
@@ -271,3 +274,29 @@ async def test_an_endpoint_that_does_not_answer_in_time_is_told_again(
             await receiver.let_go()
             [ended] = await client.settled(endpoint_id, 1)
         assert ended.state == DELIVERED
+
+
+async def test_a_database_that_breaks_off_while_an_answer_comes_makes_no_second_attempt(
+    database_factory: DatabaseFactory,
+) -> None:
+    async with running(database_factory("webhooks")) as client, receiving() as receiver:
+        receiver.held = True
+        endpoint_id = (await client.create(receiver.url)).endpoint.endpoint_id
+        async with client.sending():
+            await client.tell(told())
+            await receiver.take(1)
+            ended = await client.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert ended
+            await receiver.let_go()
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    # Those who ask meet a dead connection as well.
+                    with contextlib.suppress(grpc.aio.AioRpcError):
+                        [delivery] = await client.log(endpoint_id)
+                        if delivery.state == DELIVERED:
+                            break
+                    await asyncio.sleep(0.05)
+        assert (delivery.attempts, len(receiver.received)) == (1, 1)
