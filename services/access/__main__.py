@@ -1,6 +1,7 @@
 """Wires access together: `python -m services.access [setup]`."""
 
 from sampan.access.v1 import api_key_service_pb2_grpc as key_grpc
+from sampan.access.v1 import rate_limit_service_pb2_grpc as limit_grpc
 from sampan.access.v1 import tenant_service_pb2_grpc as tenant_grpc
 
 from services.access import events, rpc, workers
@@ -43,10 +44,12 @@ async def serve(settings: AccessSettings) -> None:
             workers.forget_old_requests(access, older_than_s=settings.request_key_ttl_h * 3600),
             "request key sweep",
         )
+        runtime.spawn(workers.forget_use(access), "rate limit sweep")
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         tenant_grpc.add_TenantServiceServicer_to_server(rpc.TenantService(access), server)
         key_grpc.add_ApiKeyServiceServicer_to_server(rpc.ApiKeyService(access), server)
+        limit_grpc.add_RateLimitServiceServicer_to_server(rpc.RateLimitService(access), server)
         await runtime.serve(server, services=rpc.SERVICES)
 
 

@@ -4,14 +4,15 @@ says who has done it.
 Row locks are taken in one order everywhere: the tenant, then the key.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from services.access import store
-from services.access.domain import checks, keys, tenants
+from services.access.domain import checks, keys, limits, tenants
 from services.access.domain.keys import ApiKey, KeyContent, KeyState, Secret
+from services.access.domain.limits import NO_LIMITS, Limits, Use
 from services.access.domain.tenants import Tenant, TenantState
 from services.access.errors import (
     ApiKeyNotFound,
@@ -122,19 +123,34 @@ class Access:
 
     async def move_tenant(self, tenant_id: str, state: TenantState, *, actor: str) -> Tenant:
         """Suspends or activates a tenant; raises TenantNotFound, TenantReserved."""
+        action = "TENANT_SUSPENDED" if state == TenantState.SUSPENDED else "TENANT_ACTIVATED"
+        now = self._now()
+        return await self._change_tenant(
+            tenant_id, lambda tenant: tenants.in_state(tenant, state, now), actor, action
+        )
+
+    async def limit_tenant(self, tenant_id: str, stated: Limits, *, actor: str) -> Tenant:
+        """Sets how many requests of a tenant are let in; raises TenantNotFound, TenantReserved."""
+        checked = limits.checked(stated)
+        now = self._now()
+        return await self._change_tenant(
+            tenant_id, lambda tenant: tenants.limited(tenant, checked, now), actor, "TENANT_LIMITED"
+        )
+
+    async def _change_tenant(
+        self, tenant_id: str, change: Callable[[Tenant], Tenant], actor: str, action: str
+    ) -> Tenant:
         checks.actor(actor)
         if not checks.can_be_tenant_id(tenant_id):
             raise TenantNotFound(tenant_id)
         if tenant_id == tenants.PLATFORM:
             raise TenantReserved(tenant_id)
-        action = "TENANT_SUSPENDED" if state == TenantState.SUSPENDED else "TENANT_ACTIVATED"
-        now = self._now()
 
         async def work(connection: Connection) -> Tenant:
             before = await store.lock_tenant(connection, tenant_id)
             if before is None:
                 raise TenantNotFound(tenant_id)
-            after = tenants.in_state(before, state, now)
+            after = change(before)
             if after is not before:
                 await store.update_tenant(connection, after)
                 await self._note_tenant(connection, after, actor, action)
@@ -143,7 +159,13 @@ class Access:
         return await self._transact(work)
 
     async def create_key(
-        self, tenant_id: str, request_id: str, draft: Callable[[datetime], KeyContent], *, actor: str
+        self,
+        tenant_id: str,
+        request_id: str,
+        draft: Callable[[datetime], KeyContent],
+        stated: Limits = NO_LIMITS,
+        *,
+        actor: str,
     ) -> Issued:
         """Adds a key with its first secret; a repetition gets the key as it stands, without the secret.
 
@@ -155,8 +177,9 @@ class Access:
         checks.actor(actor)
         now = self._now()
         content = draft(now)
-        fingerprint = keys.fingerprint("create", content)
-        new, secret = _new_key(tenant_id, content, now)
+        of_limits = () if limits.checked(stated) == NO_LIMITS else (stated,)
+        fingerprint = keys.fingerprint("create", content, *of_limits)
+        new, secret = _new_key(tenant_id, content, stated, now)
 
         async def work(connection: Connection) -> Issued:
             # The tenant first: so that its keys can be counted, and so that nothing is kept of one that is not there.
@@ -222,20 +245,66 @@ class Access:
 
     async def revoke_key(self, tenant_id: str, api_key_id: str, secret_id: str, *, actor: str) -> ApiKey:
         """Ends a key, or where `secret_id` is given one secret of it; raises ApiKeyNotFound, SecretNotFound."""
+        now = self._now()
+        if secret_id:
+            return await self._change_key(
+                tenant_id,
+                api_key_id,
+                lambda key: keys.secret_revoked(key, secret_id, now),
+                actor,
+                "SECRET_REVOKED",
+                secret_id,
+            )
+        return await self._change_key(
+            tenant_id, api_key_id, lambda key: keys.revoked(key, now), actor, "KEY_REVOKED"
+        )
+
+    async def limit_key(self, tenant_id: str, api_key_id: str, stated: Limits, *, actor: str) -> ApiKey:
+        """Sets how many requests of a key are let in; raises ApiKeyNotFound, ApiKeyRevoked."""
+        checked = limits.checked(stated)
+        now = self._now()
+        return await self._change_key(
+            tenant_id, api_key_id, lambda key: keys.limited(key, checked, now), actor, "KEY_LIMITED"
+        )
+
+    async def _change_key(
+        self,
+        tenant_id: str,
+        api_key_id: str,
+        change: Callable[[ApiKey], ApiKey],
+        actor: str,
+        action: str,
+        secret_id: str = "",
+    ) -> ApiKey:
         checks.tenant_id(tenant_id)
         checks.actor(actor)
-        now = self._now()
 
         async def work(connection: Connection) -> ApiKey:
             before = await _stored(connection, tenant_id, api_key_id, lock=True)
-            after = keys.secret_revoked(before, secret_id, now) if secret_id else keys.revoked(before, now)
+            after = change(before)
             if after is not before:
                 await store.update_key(connection, before, after)
-                action = "SECRET_REVOKED" if secret_id else "KEY_REVOKED"
                 await self._note_key(connection, after, actor, action, secret_id)
             return after
 
         return await self._transact(work)
+
+    async def exchange_use(self, replica_id: str, uses: Sequence[Use]) -> list[int]:
+        """Keeps what one replica of the gateway has let in; what all others have, in the same order."""
+        teller, told = limits.replica(replica_id), limits.checked_uses(uses)
+
+        async def work(connection: Connection) -> list[int]:
+            return await store.exchange_use(connection, teller, told)
+
+        return await self._database.transact(work)
+
+    async def forget_use(self, *, before: int, limit: int) -> int:
+        """Forgets counts of windows that began before that second since 1970, at most `limit`; how many."""
+
+        async def work(connection: Connection) -> int:
+            return await store.delete_use(connection, before=before, limit=limit)
+
+        return await self._database.transact(work)
 
     async def forget_requests(self, *, older_than_s: float, limit: int) -> int:
         """Forgets request ids older than that, at most `limit` of them; how many."""
@@ -294,10 +363,11 @@ class Access:
         )
 
 
-def _new_key(tenant_id: str, content: KeyContent, now: datetime) -> tuple[ApiKey, str]:
+def _new_key(tenant_id: str, content: KeyContent, stated: Limits, now: datetime) -> tuple[ApiKey, str]:
     secret_id, text = keys.new_secret_text()
     secret = Secret(secret_id, keys.digest_of(text), now)
-    return ApiKey(tenant_id, str(ids.uuid7()), content, KeyState.ACTIVE, 1, now, now, (secret,)), text
+    key = ApiKey(tenant_id, str(ids.uuid7()), content, KeyState.ACTIVE, 1, now, now, (secret,), stated)
+    return key, text
 
 
 async def _stored(connection: Connection, tenant_id: str, api_key_id: str, *, lock: bool) -> ApiKey:

@@ -9,35 +9,35 @@ RETURNING tenant_id;
 
 -- name: select_tenant
 -- One tenant.
-SELECT tenant_id, display_name, state, version, create_time, update_time FROM tenants WHERE tenant_id = $1;
+SELECT tenant_id, display_name, state, version, create_time, update_time, limits FROM tenants WHERE tenant_id = $1;
 
 -- name: lock_tenant
 -- One tenant, whose state and whose number of keys stay what they are until the transaction's end.
-SELECT tenant_id, display_name, state, version, create_time, update_time
+SELECT tenant_id, display_name, state, version, create_time, update_time, limits
 FROM tenants WHERE tenant_id = $1
 FOR NO KEY UPDATE;
 
 -- name: select_tenant_page
 -- Tenants after an id, in the order of their ids.
-SELECT tenant_id, display_name, state, version, create_time, update_time
+SELECT tenant_id, display_name, state, version, create_time, update_time, limits
 FROM tenants
 WHERE tenant_id > $1
 ORDER BY tenant_id
 LIMIT $2;
 
 -- name: update_tenant
--- Moves a locked tenant to another state.
-UPDATE tenants SET state = $2, version = $3, update_time = $4 WHERE tenant_id = $1;
+-- Takes a locked tenant to its next version; its name does not change.
+UPDATE tenants SET state = $2, version = $3, update_time = $4, limits = $5 WHERE tenant_id = $1;
 
 -- name: insert_key
 -- Adds a key at version 1.
 INSERT INTO api_keys (tenant_id, api_key_id, display_name, roles, merchant_ids, warehouse_ids, expire_time,
-                      state, version, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+                      state, version, create_time, update_time, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: update_key
 -- Takes a locked key to its next version; content does not change.
-UPDATE api_keys SET state = $3, version = $4, update_time = $5 WHERE tenant_id = $1 AND api_key_id = $2;
+UPDATE api_keys SET state = $3, version = $4, update_time = $5, limits = $6 WHERE tenant_id = $1 AND api_key_id = $2;
 
 -- name: count_active_keys
 -- How many keys a tenant has that are not revoked.
@@ -46,14 +46,14 @@ SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND state = 1;
 -- name: select_key
 -- One key, without its secrets.
 SELECT tenant_id, api_key_id, display_name, roles, merchant_ids, warehouse_ids, expire_time, state, version,
-       create_time, update_time
+       create_time, update_time, limits
 FROM api_keys
 WHERE tenant_id = $1 AND api_key_id = $2;
 
 -- name: lock_key
 -- One key, which stays what it is until the transaction's end; so do its secrets.
 SELECT tenant_id, api_key_id, display_name, roles, merchant_ids, warehouse_ids, expire_time, state, version,
-       create_time, update_time
+       create_time, update_time, limits
 FROM api_keys
 WHERE tenant_id = $1 AND api_key_id = $2
 FOR NO KEY UPDATE;
@@ -61,7 +61,7 @@ FOR NO KEY UPDATE;
 -- name: select_key_page
 -- Keys after an id, in the order of their ids.
 SELECT tenant_id, api_key_id, display_name, roles, merchant_ids, warehouse_ids, expire_time, state, version,
-       create_time, update_time
+       create_time, update_time, limits
 FROM api_keys
 WHERE tenant_id = $1 AND api_key_id > $2
 ORDER BY api_key_id
@@ -119,3 +119,35 @@ WITH old AS (
 )
 DELETE FROM request_key AS k USING old
 WHERE k.tenant_id = old.tenant_id AND k.request_id = old.request_id;
+
+-- name: exchange_use
+-- Keeps what the replica $1 has let in by limit and window, and tells what the others have, in the order of asking.
+-- The statement sees the table as it was before: the replica's own rows are left out anyway.
+WITH told AS (
+    SELECT name, window_start, requests, place
+    FROM unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS t (name, window_start, requests, place)
+), kept AS (
+    INSERT INTO rate_limit_use AS u (window_start, name, replica_id, requests)
+    SELECT window_start, name, $1, requests FROM told
+    ON CONFLICT (window_start, name, replica_id)
+    DO UPDATE SET requests = greatest(u.requests, excluded.requests)
+    WHERE u.requests < excluded.requests
+)
+SELECT coalesce(sum(u.requests), 0)::bigint AS others
+FROM told
+LEFT JOIN rate_limit_use AS u
+    ON u.window_start = told.window_start AND u.name = told.name AND u.replica_id <> $1
+GROUP BY told.place
+ORDER BY told.place;
+
+-- name: delete_use
+-- Forgets at most $2 counts of windows that began before $1; tells how many.
+WITH old AS (
+    SELECT window_start, name, replica_id FROM rate_limit_use
+    WHERE window_start < $1
+    ORDER BY window_start
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM rate_limit_use AS u USING old
+WHERE u.window_start = old.window_start AND u.name = old.name AND u.replica_id = old.replica_id;

@@ -5,6 +5,8 @@ from typing import Any, TypeAlias
 import grpc
 from sampan.access.v1 import api_key_service_pb2 as key_pb
 from sampan.access.v1 import api_key_service_pb2_grpc as key_grpc
+from sampan.access.v1 import rate_limit_service_pb2 as limit_pb
+from sampan.access.v1 import rate_limit_service_pb2_grpc as limit_grpc
 from sampan.access.v1 import tenant_service_pb2 as tenant_pb
 from sampan.access.v1 import tenant_service_pb2_grpc as tenant_grpc
 
@@ -15,6 +17,7 @@ from services.access.domain.tenants import TenantState
 SERVICES = (
     tenant_pb.DESCRIPTOR.services_by_name["TenantService"].full_name,
     key_pb.DESCRIPTOR.services_by_name["ApiKeyService"].full_name,
+    limit_pb.DESCRIPTOR.services_by_name["RateLimitService"].full_name,
 )
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -60,6 +63,13 @@ class TenantService(tenant_grpc.TenantServiceServicer):
         moved = await self._access.move_tenant(request.tenant_id, TenantState.ACTIVE, actor=request.actor)
         return wire.tenant_message(moved)
 
+    async def LimitTenant(self, request: tenant_pb.LimitTenantRequest, context: Context) -> tenant_pb.Tenant:
+        """Sets how many of its requests are let in."""
+        limited = await self._access.limit_tenant(
+            request.tenant_id, wire.limits(request.limits), actor=request.actor
+        )
+        return wire.tenant_message(limited)
+
 
 class ApiKeyService(key_grpc.ApiKeyServiceServicer):
     """See api_key_service.proto."""
@@ -72,7 +82,11 @@ class ApiKeyService(key_grpc.ApiKeyServiceServicer):
     ) -> key_pb.IssuedApiKey:
         """Adds a key."""
         issued = await self._access.create_key(
-            request.tenant_id, request.request_id, wire.key_draft(request), actor=request.actor
+            request.tenant_id,
+            request.request_id,
+            wire.key_draft(request),
+            wire.limits(request.limits),
+            actor=request.actor,
         )
         return _issued_message(issued)
 
@@ -108,6 +122,27 @@ class ApiKeyService(key_grpc.ApiKeyServiceServicer):
             request.tenant_id, request.api_key_id, request.secret_id, actor=request.actor
         )
         return wire.key_message(ended)
+
+    async def LimitApiKey(self, request: key_pb.LimitApiKeyRequest, context: Context) -> key_pb.ApiKey:
+        """Sets how many of its requests are let in."""
+        limited = await self._access.limit_key(
+            request.tenant_id, request.api_key_id, wire.limits(request.limits), actor=request.actor
+        )
+        return wire.key_message(limited)
+
+
+class RateLimitService(limit_grpc.RateLimitServiceServicer):
+    """See rate_limit_service.proto."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def ExchangeUse(
+        self, request: limit_pb.ExchangeUseRequest, context: Context
+    ) -> limit_pb.ExchangeUseResponse:
+        """Takes what one replica of the gateway has let in and answers what all others have."""
+        others = await self._access.exchange_use(request.replica_id, wire.uses(request))
+        return limit_pb.ExchangeUseResponse(others=others)
 
 
 def _issued_message(issued: Issued) -> key_pb.IssuedApiKey:

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import astuple
 
 from services.access.domain.keys import SECRETS_SHOWN_MAX, ApiKey, KeyContent, KeyState, Role, Secret
+from services.access.domain.limits import Limits, Use
 from services.access.domain.tenants import Tenant, TenantState
 from services.chassis.pg import Connection
 from services.chassis.queries import load_queries
@@ -51,9 +53,14 @@ async def tenants_after(connection: Connection, after: str, limit: int) -> list[
 
 
 async def update_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Stores the state of a locked tenant."""
+    """Stores a locked tenant's next version: its state and its limits."""
     await connection.execute(
-        _sql("update_tenant"), tenant.tenant_id, tenant.state, tenant.version, tenant.update_time
+        _sql("update_tenant"),
+        tenant.tenant_id,
+        tenant.state,
+        tenant.version,
+        tenant.update_time,
+        astuple(tenant.limits),
     )
 
 
@@ -79,15 +86,22 @@ async def insert_key(connection: Connection, key: ApiKey) -> None:
         key.version,
         key.create_time,
         key.update_time,
+        astuple(key.limits),
     )
     for secret in key.secrets:
         await _insert_secret(connection, key, secret)
 
 
 async def update_key(connection: Connection, before: ApiKey, key: ApiKey) -> None:
-    """Stores a locked key's next version: its state, the ends of its secrets and those that are new."""
+    """Stores a locked key's next version: its state, its limits, the ends of its secrets and those that are new."""
     await connection.execute(
-        _sql("update_key"), key.tenant_id, UUID(key.api_key_id), key.state, key.version, key.update_time
+        _sql("update_key"),
+        key.tenant_id,
+        UUID(key.api_key_id),
+        key.state,
+        key.version,
+        key.update_time,
+        astuple(key.limits),
     )
     known = {secret.secret_id: secret for secret in before.secrets}
     for secret in key.secrets:
@@ -165,6 +179,24 @@ async def delete_request_keys(connection: Connection, *, older_than_s: float, li
     return int(done.rpartition(" ")[2])
 
 
+async def exchange_use(connection: Connection, replica_id: UUID, uses: Sequence[Use]) -> list[int]:
+    """Keeps what a replica has let in; what all others have, in the same order."""
+    rows = await connection.fetch(
+        _sql("exchange_use"),
+        replica_id,
+        [use.limit for use in uses],
+        [use.window_start for use in uses],
+        [use.requests for use in uses],
+    )
+    return [row["others"] for row in rows]
+
+
+async def delete_use(connection: Connection, *, before: int, limit: int) -> int:
+    """Forgets counts of windows that began before that second since 1970; how many."""
+    done: str = await connection.execute(_sql("delete_use"), before, limit)
+    return int(done.rpartition(" ")[2])
+
+
 async def _insert_secret(connection: Connection, key: ApiKey, secret: Secret) -> None:
     await connection.execute(
         _sql("insert_secret"),
@@ -195,6 +227,7 @@ def _tenant_of(row: Any) -> Tenant:
         row["version"],
         row["create_time"],
         row["update_time"],
+        Limits(*row["limits"]),
     )
 
 
@@ -214,4 +247,5 @@ def _key_of(row: Any, secrets: Sequence[Secret]) -> ApiKey:
         row["create_time"],
         row["update_time"],
         tuple(secrets),
+        Limits(*row["limits"]),
     )

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from sampan.access.v1 import api_key_service_pb2 as key_pb
 from sampan.access.v1 import events_pb2 as events_pb
+from sampan.access.v1 import rate_limit_service_pb2 as limit_pb
 from sampan.access.v1 import tenant_service_pb2 as tenant_pb
 
 from services.access.domain import keys
 from services.access.domain.keys import ApiKey, KeyContent, Secret
+from services.access.domain.limits import Limits, Use
 from services.access.domain.tenants import Tenant
 from services.access.errors import FieldInvalid
 from services.chassis.rpc import times
@@ -26,6 +29,7 @@ def tenant_message(tenant: Tenant) -> tenant_pb.Tenant:
         version=tenant.version,
         create_time=times.to_proto(tenant.create_time),
         update_time=times.to_proto(tenant.update_time),
+        limits=_limits_message(tenant.limits),
     )
 
 
@@ -71,6 +75,7 @@ def key_message(key: ApiKey) -> key_pb.ApiKey:
         version=key.version,
         create_time=times.to_proto(key.create_time),
         update_time=times.to_proto(key.update_time),
+        limits=_limits_message(key.limits),
     )
     times.write(message.expire_time, content.expire_time)
     return message
@@ -92,6 +97,7 @@ def key_snapshot(key: ApiKey) -> events_pb.ApiKeySnapshot:
         merchant_ids=content.merchant_ids,
         warehouse_ids=content.warehouse_ids,
         version=key.version,
+        limits=_limits_message(key.limits),
     )
     times.write(snapshot.expire_time, content.expire_time)
     for secret in key.secrets:
@@ -99,6 +105,20 @@ def key_snapshot(key: ApiKey) -> events_pb.ApiKeySnapshot:
             digest = snapshot.secrets.add(sha256=secret.digest)
             times.write(digest.expire_time, secret.expire_time)
     return snapshot
+
+
+def limits(message: limit_pb.RateLimits) -> Limits:
+    """What a caller states about limits; unset is none."""
+    return Limits(**{name: getattr(message, name) for name in Limits.__struct_fields__})
+
+
+def uses(request: limit_pb.ExchangeUseRequest) -> list[Use]:
+    """What a replica has let in."""
+    return [Use(use.limit, use.window_start, use.requests) for use in request.uses]
+
+
+def _limits_message(limits: Limits) -> limit_pb.RateLimits:
+    return limit_pb.RateLimits(**msgspec.structs.asdict(limits))
 
 
 def _secret_message(secret: Secret) -> key_pb.ApiKeySecret:

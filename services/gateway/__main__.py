@@ -16,6 +16,7 @@ async def serve(settings: GatewaySettings) -> None:
         runtime.add_ready_check("read models", gateway.snapshots.caught_up.is_set)
         runtime.add_ready_check("order feed", gateway.tail.caught_up.is_set)
         runtime.spawn(gateway.access.run(), "keys", stop=gateway.access.stop)
+        runtime.spawn(gateway.limits_exchange.run(), "rate limits", stop=gateway.limits_exchange.stop)
         runtime.spawn(gateway.snapshots.run(), "read models", stop=gateway.snapshots.stop)
         runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
         server = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=settings.drain_grace_s)

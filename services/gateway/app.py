@@ -24,6 +24,7 @@ from services.gateway.cors import Cors
 from services.gateway.cycle import CYCLE
 from services.gateway.errors import Problem
 from services.gateway.languages import ACCEPT
+from services.gateway.limits import RateLimits
 from services.gateway.params import PATH_IDS
 from services.gateway.refusals import busy, problem_reply, turned_away
 from services.gateway.repetitions import Repetitions
@@ -67,12 +68,14 @@ class Edge:
         self,
         routes: Sequence[Route],
         callers: Callers,
+        limits: RateLimits,
         *,
         requests_max: int,
         cors: Cors | None = None,
         compress_bytes_min: int = 0,
     ) -> None:
         self._callers = callers
+        self._limits = limits
         self._cors = cors
         self._requests_max = requests_max
         self._in_flight = 0
@@ -174,7 +177,13 @@ class Edge:
         return None if served is None else (served, "")
 
     async def run(self, served: Served, call: Call, path_value: str) -> Answer:
-        """The route's answer, or the problem that it ran into."""
+        """The route's answer, or the problem that it ran into, and how the caller's rate limits stand."""
+        answer = await self._answer(served, call, path_value)
+        if call.limits:
+            answer.headers += call.limits
+        return answer
+
+    async def _answer(self, served: Served, call: Call, path_value: str) -> Answer:
         route = served.route
         if route.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
             # A stream lasts as long as its order and costs next to nothing: the feed bounds their number.
@@ -188,6 +197,9 @@ class Edge:
                     raise Problem("ROLE_MISSING", f"the route needs one of: {', '.join(sorted(route.roles))}")
                 if caller.scope is not None and caller.scope not in route.scopes:
                     raise Problem("SCOPE_TOO_NARROW", f"the key is for some {caller.scope} only")
+                call.limits, used_up = self._limits.admit(caller, route.route_class)
+                if used_up is not None:
+                    raise used_up
                 if call.is_stream:
                     call.still_known = partial(self._callers.still_known, call.headers)
             if route.path_names:

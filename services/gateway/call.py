@@ -106,6 +106,7 @@ class Call:
         "caller",
         "headers",
         "is_stream",
+        "limits",
         "method",
         "path",
         "query",
@@ -127,6 +128,8 @@ class Call:
             self.headers[name] = self.headers[name] + b", " + value if name in self.headers else value
         self.caller: Caller = _NOBODY
         self.is_stream = False
+        # What its answer tells of the caller's rate limits.
+        self.limits: Iterable[tuple[bytes, bytes]] = ()
         # For streams: whether their caller would be let in now.
         self.still_known: Callable[[], Awaitable[bool]] = _is_known
         # For requests with an Idempotency-Key: called once the answer is stored, it lets a repetition in.

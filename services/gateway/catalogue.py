@@ -175,6 +175,14 @@ _CATALOGUE = (
     ("PRICE_MISSING", 422, "No price", "The SKU has no price in the order's currency; see `metadata`."),
     ("MERCHANTS_MIXED", 422, "Several merchants", "An order's lines must all be of one merchant."),
     ("TOTAL_TOO_LARGE", 422, "Total too large", "The total exceeds what can be represented."),
+    (
+        "RATE_LIMITED",
+        429,
+        "Limit used up",
+        "As many requests of the key or its tenant were let in as may be per minute; see `metadata.policy`, and the "
+        "headers `RateLimit` and `RateLimit-Policy`. Nothing was done.",
+        True,
+    ),
     ("OVERLOADED", 429, "Too much work", "A bound is reached; try again after a pause.", True),
     # What a newer service finds, for a reason that this gateway does not know yet.
     ("NOT_FOUND", 404, "Not found", "There is no such thing."),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
-from sampan.access.v1 import api_key_service_pb2_grpc, tenant_service_pb2_grpc
+from sampan.access.v1 import api_key_service_pb2_grpc, rate_limit_service_pb2_grpc, tenant_service_pb2_grpc
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
 from sampan.orders.v1 import order_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
@@ -63,6 +63,7 @@ class Clients:
         )
         self.tenants = tenant_service_pb2_grpc.TenantServiceStub(access_channel)
         self.api_keys = api_key_service_pb2_grpc.ApiKeyServiceStub(access_channel)
+        self.rate_limits = rate_limit_service_pb2_grpc.RateLimitServiceStub(access_channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(catalog_channel)
         self.products = product_service_pb2_grpc.ProductServiceStub(catalog_channel)
         self.orders = order_service_pb2_grpc.OrderServiceStub(orders_channel)
@@ -72,10 +73,12 @@ class Clients:
         self.webhook_endpoints = endpoint_service_pb2_grpc.EndpointServiceStub(webhooks_channel)
         self.webhook_deliveries = delivery_service_pb2_grpc.DeliveryServiceStub(webhooks_channel)
 
-    async def call(self, method: Callable[..., Awaitable[Response]], request: Any) -> Response:
+    async def call(
+        self, method: Callable[..., Awaitable[Response]], request: Any, *, deadline_s: float | None = None
+    ) -> Response:
         """One unary call; a failure is raised as the domain error that it carries."""
         try:
-            return await method(request, timeout=self.deadline_s)
+            return await method(request, timeout=deadline_s or self.deadline_s)
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from None
 

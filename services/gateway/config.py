@@ -1,12 +1,13 @@
 """The gateway's settings; the only reader of its environment."""
 
-from pydantic import Field, Json, field_validator, model_validator
+from pydantic import Field, Json, PositiveInt, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.config import Port, ProcessSettings
 from services.gateway.auth import ApiKey
 from services.gateway.connections import Limits
 from services.gateway.cors import origins_of
+from services.gateway.routes.route import RouteClass
 from services.gateway.tokens import OidcSettings
 
 
@@ -125,6 +126,18 @@ class GatewaySettings(ProcessSettings):
         ge=0,
         le=60,
         description="Seconds for which an unknown product id is remembered as unknown.",
+    )
+    rate_limits_default: Json[dict[RouteClass, PositiveInt]] = Field(
+        default="{}",  # type: ignore[arg-type]  # as a variable would say it: defaults are read, too
+        description="Requests per minute of each key and token that has no limit of its own, by class of route, as "
+        'JSON: `{"reads": 6000, "writes": 600, "orders": 600, "imports": 6, "streams": 60}`; a class that is left out '
+        "has no limit.",
+    )
+    rate_limits_exchange_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=10,
+        description="Seconds between two exchanges with access of what the replicas have let in.",
     )
     streams_max: int = Field(default=2000, ge=1, description="Event streams at a time; beyond, 429.")
     streams_of_caller_max: int = Field(

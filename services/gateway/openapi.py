@@ -28,6 +28,7 @@ _WITH_KEY = (
     "ROLE_MISSING",
     "SCOPE_TOO_NARROW",
     "TENANT_SUSPENDED",
+    "RATE_LIMITED",
 )
 _WITH_BODY = (
     "BODY_MALFORMED",
@@ -38,6 +39,12 @@ _WITH_BODY = (
     "MEDIA_TYPE_UNSUPPORTED",
     "BODY_TIMEOUT",
 )
+
+_LIMITS = {
+    "RateLimit-Policy": 'The limits that hold for the request, where there are any: `"orders";q=600;w=60`, 600 per '
+    "60 seconds; those of the tenant as `tenant-orders`.",
+    "RateLimit": 'What is left of each: `"orders";r=17;t=42`, 17 requests within the next 42 seconds.',
+}
 
 _INTRODUCTION = """\
 The public API of Sampan, the order and logistics backbone of cross-border e-commerce.
@@ -52,6 +59,8 @@ The public API of Sampan, the order and logistics backbone of cross-border e-com
 * **ETag**: a GET with `If-None-Match` is answered 304 while nothing changed; a write with `If-Match` 412 once it has.
 * **Accept-Language** chooses the language of a product's `title` and `description`, and of a refusal's `title`.
 * **fields** keeps an answer small: `?fields=order_id,state` on products and orders and their lists.
+* **Rate limits**: where a key or its tenant has limits per minute, `RateLimit-Policy` and `RateLimit` \
+(draft-ietf-httpapi-ratelimit-headers-10) say with every answer what is left, and 429 `RATE_LIMITED` when nothing is.
 * **CORS** answers pages of those origins that the installation allows.
 * Unknown fields and unknown query parameters are refused.
 """
@@ -232,6 +241,7 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
     headers = (
         dict(route.answer_headers)
         | (_LOCALISED if route.localised else {})
+        | (_LIMITS if route.roles is not None else {})
         | {
             "X-Request-Id": "The caller's, or the trace id.",
             "traceparent": "W3C trace context.",
@@ -290,8 +300,13 @@ def _problem(reasons: Iterable[str]) -> Json:
             }
         },
     }
+    headers = {}
     if any(kind.retry for kind in kinds):
-        answer["headers"] = {"Retry-After": _header("Seconds to wait before trying again.")}
+        headers["Retry-After"] = "Seconds to wait before trying again."
+    if any(kind.reason == "RATE_LIMITED" for kind in kinds):
+        headers |= _LIMITS
+    if headers:
+        answer["headers"] = {name: _header(text) for name, text in headers.items()}
     return answer
 
 

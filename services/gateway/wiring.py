@@ -17,6 +17,8 @@ from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins_of
+from services.gateway.limits import RateLimits
+from services.gateway.limits_exchange import LimitsExchange
 from services.gateway.openapi import openapi_document
 from services.gateway.order_feed import OrderFeed
 from services.gateway.order_reader import OrderReader
@@ -55,6 +57,7 @@ READ_BATCH_MAX = 500
 SNAPSHOTS_PAUSE_S = 0.1
 FEED_PAUSE_S = 0.005
 KEYS_PAUSE_S = 0.05
+EXCHANGE_S_MAX = 2.0
 
 
 class Gateway:
@@ -124,7 +127,13 @@ class Gateway:
         )
         self.feed.source = self.tail
         self.ring = KeyRing(settings.api_keys)
-        self.keys = Keys(self.ring)
+        self.limits = RateLimits(settings.rate_limits_default)
+        self.limits_exchange = LimitsExchange(
+            self.limits,
+            lambda request: clients.call(clients.rate_limits.ExchangeUse, request, deadline_s=EXCHANGE_S_MAX),
+            period_s=settings.rate_limits_exchange_s,
+        )
+        self.keys = Keys(self.ring, self.limits)
         # A reader of its own: a revocation must not wait behind a million products.
         self.access = SnapshotReader(
             topics=(TENANTS_TOPIC, KEYS_TOPIC),
@@ -176,6 +185,7 @@ class Gateway:
         self.app = Edge(
             self.routes,
             callers,
+            self.limits,
             requests_max=settings.requests_max,
             cors=Cors(origins) if origins else None,
             compress_bytes_min=settings.compress_bytes_min,

@@ -15,6 +15,7 @@ from hashlib import blake2b, sha256
 import msgspec
 
 from services.access.domain import checks
+from services.access.domain.limits import NO_LIMITS, Limits
 from services.access.domain.tenants import PLATFORM
 from services.access.errors import ApiKeyRevoked, FieldInvalid, FieldRequired, SecretNotFound, SecretsAtMax
 
@@ -84,6 +85,7 @@ class ApiKey(msgspec.Struct, frozen=True, gc=False):
     create_time: datetime
     update_time: datetime
     secrets: tuple[Secret, ...]
+    limits: Limits = NO_LIMITS
 
 
 def content(
@@ -167,6 +169,13 @@ def secret_revoked(key: ApiKey, secret_id: str, now: datetime) -> ApiKey:
         now,
         secrets=tuple(_revoked(secret, now) if secret is found else secret for secret in key.secrets),
     )
+
+
+def limited(key: ApiKey, limits: Limits, now: datetime) -> ApiKey:
+    """The key with other limits; the same value where it has them. Raises ApiKeyRevoked."""
+    if key.state == KeyState.REVOKED:
+        raise ApiKeyRevoked(key.api_key_id)
+    return key if key.limits == limits else _changed(key, now, limits=limits)
 
 
 def revoked(key: ApiKey, now: datetime) -> ApiKey:

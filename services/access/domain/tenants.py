@@ -6,6 +6,7 @@ from enum import IntEnum
 import msgspec
 
 from services.access.domain import checks
+from services.access.domain.limits import NO_LIMITS, Limits
 
 DISPLAY_NAME_CHARS_MAX = 200
 PLATFORM = "platform"
@@ -28,6 +29,7 @@ class Tenant(msgspec.Struct, frozen=True, gc=False):
     version: int
     create_time: datetime
     update_time: datetime
+    limits: Limits = NO_LIMITS
 
 
 def new_tenant(tenant_id: str, display_name: str, now: datetime) -> Tenant:
@@ -44,6 +46,13 @@ def new_tenant(tenant_id: str, display_name: str, now: datetime) -> Tenant:
 
 def in_state(tenant: Tenant, state: TenantState, now: datetime) -> Tenant:
     """The tenant in a state; the same value where it is in it already."""
-    if tenant.state == state:
-        return tenant
-    return msgspec.structs.replace(tenant, state=state, version=tenant.version + 1, update_time=now)
+    return tenant if tenant.state == state else _changed(tenant, now, state=state)
+
+
+def limited(tenant: Tenant, limits: Limits, now: datetime) -> Tenant:
+    """The tenant with other limits; the same value where it has them."""
+    return tenant if tenant.limits == limits else _changed(tenant, now, limits=limits)
+
+
+def _changed(tenant: Tenant, now: datetime, **changes: object) -> Tenant:
+    return msgspec.structs.replace(tenant, version=tenant.version + 1, update_time=now, **changes)

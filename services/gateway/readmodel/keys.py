@@ -13,6 +13,7 @@ from sampan.access.v1 import events_pb2, tenant_service_pb2
 from services.chassis.envelope import Event
 from services.chassis.rpc import times
 from services.gateway.auth import Caller, CredentialFault, KeyRing, caller_of
+from services.gateway.limits import RateLimits, limits_of
 from services.gateway.readmodel.snapshots import refuse, snapshot_of
 from services.gateway.translate.access import ROLE
 
@@ -26,10 +27,11 @@ _SECRETS = Gauge(
 
 
 class Keys:
-    """Feeds the ring. An older snapshot than the one that is known changes nothing."""
+    """Feeds the ring and the limits. An older snapshot than the one that is known changes nothing."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: KeyRing, limits: RateLimits) -> None:
         self._ring = ring
+        self._limits = limits
         # By key: the version, and the digests that it has put into the ring.
         self._held: dict[str, tuple[int, tuple[bytes, ...]]] = {}
         self._tenants: dict[str, int] = {}
@@ -52,11 +54,13 @@ class Keys:
         tenant = snapshot.tenant
         self._tenants[tenant.tenant_id] = tenant.version
         self._ring.suspend(tenant.tenant_id, tenant.state != tenant_service_pb2.TENANT_STATE_ACTIVE)
+        self._limits.limit_tenant(tenant.tenant_id, limits_of(tenant.limits))
 
     def _take_key(self, event: Event) -> None:
         version, held = self._held.get(event.key, (0, ()))
         if not event.payload:
             self._replace(event.key, version, held, ())
+            self._limits.limit_key(event.key, {})
             return
         snapshot = snapshot_of(event, events_pb2.ApiKeySnapshot, _key_of)
         if snapshot is None or version > snapshot.version:
@@ -68,6 +72,7 @@ class Keys:
             refuse(event, repr(error))
             found = {}
         self._replace(event.key, snapshot.version, held, tuple(found))
+        self._limits.limit_key(event.key, limits_of(snapshot.limits) if found else {})
         for digest, (caller, expire_time) in found.items():
             self._ring.put(digest, caller, expire_time)
 

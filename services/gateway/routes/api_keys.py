@@ -15,10 +15,11 @@ from services.gateway.schemas.access import (
     ApiKeyPage,
     CreateApiKey,
     IssuedApiKey,
+    RateLimits,
     RevokeApiKey,
     RotateApiKey,
 )
-from services.gateway.translate.access import api_key_of, create_proto, issued_of
+from services.gateway.translate.access import api_key_of, create_proto, issued_of, limits_proto
 
 ONCE = (
     "The secret is in this answer and nowhere else: only its SHA-256 is kept. A repetition with the same "
@@ -30,10 +31,11 @@ _create_decoder = msgspec.json.Decoder(CreateApiKey)
 
 
 class ApiKeys(Resource):
-    """Create, get, list, rotate, revoke."""
+    """Create, get, list, rotate, revoke, limit."""
 
     _rotate_decoder = msgspec.json.Decoder(RotateApiKey)
     _revoke_decoder = msgspec.json.Decoder(RevokeApiKey)
+    _limit_decoder = msgspec.json.Decoder(RateLimits)
 
     async def create(self, call: Call) -> Reply:
         """POST /v1/api-keys"""
@@ -76,6 +78,16 @@ class ApiKeys(Resource):
             actor=call.caller.actor,
         )
         return document(api_key_of(await self.clients.call(self.clients.api_keys.RevokeApiKey, request)))
+
+    async def limit(self, call: Call) -> Reply:
+        """POST /v1/api-keys/{api_key_id}:limit"""
+        request = pb.LimitApiKeyRequest(
+            tenant_id=call.tenant_id,
+            api_key_id=call.path["api_key_id"],
+            limits=limits_proto(await self.read(call, self._limit_decoder)),
+            actor=call.caller.actor,
+        )
+        return document(api_key_of(await self.clients.call(self.clients.api_keys.LimitApiKey, request)))
 
     def routes(self) -> tuple[Route, ...]:
         """The table."""
@@ -147,6 +159,20 @@ class ApiKeys(Resource):
                 body_example={"secret_id": "k3x9q2m7ab"},
                 answer=ApiKey,
                 reasons=("API_KEY_NOT_FOUND", "SECRET_NOT_FOUND"),
+            ),
+            Route(
+                "POST",
+                "/v1/api-keys/{api_key_id}:limit",
+                self.limit,
+                KEEPERS_OF_KEYS,
+                "api-keys",
+                "Set how many requests of a key are let in per minute",
+                "In place of all limits that it has; an empty object ends them. Effective within about a second "
+                "at every gateway.",
+                body=RateLimits,
+                body_example=examples.RATE_LIMITS,
+                answer=ApiKey,
+                reasons=("API_KEY_NOT_FOUND", "API_KEY_REVOKED"),
             ),
         )
 

@@ -88,6 +88,7 @@ class AvailabilityRoutes(Resource):
                 allow("storefront", "merchant", "warehouse", "reader"),
                 "availability",
                 "What can be promised of up to 5,000 SKUs",
+                limited_as="reads",
                 body=AvailabilityQuery,
                 body_example={"skus": ["WIG-18", "ICE-200"], "region_code": "ES"},
                 answer=AvailabilityBatch,

@@ -112,6 +112,8 @@ AVAILABILITY_EVENTS = (
 
 TENANT: dict[str, Any] = {"tenant_id": "acme", "display_name": "Acme Marketplace"}
 
+RATE_LIMITS: dict[str, Any] = {"orders": 600, "reads": 6_000}
+
 API_KEY: dict[str, Any] = {
     "display_name": "Madrid, packing line",
     "roles": ["warehouse"],

@@ -81,6 +81,7 @@ class Imports(Resource):
                 "weight_grams, length_mm, width_mm, height_mm, hazards separated by `|`, option_<name>). Good rows "
                 "are kept, bad ones are reported; repeating an import changes nothing.",
                 name="importProducts",
+                limited_as="imports",
                 query=(params.text("merchant_id", "The seller of rows that name none.", chars_max=40),),
                 body=bytes,
                 body_example=examples.IMPORT_LINE,

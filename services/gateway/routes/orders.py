@@ -270,6 +270,7 @@ class Orders(Resource):
                 idempotency_key="required",
                 prefer_wait=True,
                 is_open=self._admission.is_open,
+                limited_as="orders",
                 reasons=(
                     *cart,
                     "TOO_MANY_ITEMS",
@@ -369,6 +370,7 @@ class Orders(Resource):
                 "orders",
                 "What a cart costs now",
                 name="quoteCart",
+                limited_as="reads",
                 body=QuoteCart,
                 body_example=examples.QUOTE,
                 answer=Quote,

@@ -209,6 +209,7 @@ class ProductRoutes(Resource):
                 allow("storefront", "merchant", "warehouse", "reader"),
                 "products",
                 "Get up to 200 products",
+                limited_as="reads",
                 body=ProductIds,
                 body_example={"ids": ["silk-wig", "ice-box"]},
                 answer=ProductBatch,

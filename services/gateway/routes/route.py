@@ -12,6 +12,8 @@ from services.gateway.params import Param
 from services.gateway.roles import Role, ScopeKind
 
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+RouteClass = Literal["reads", "writes", "orders", "imports", "streams"]
+"""Routes whose requests are limited together: the fields of access's RateLimits."""
 _NAMES = re.compile(r"\{(\w+)\}")
 
 
@@ -38,6 +40,7 @@ class Route:
     `is_open` False turns a request away as overload before anything of it but its head is read.
     `localised` answers depend on Accept-Language.
     `resumable` streams take Last-Event-ID.
+    `limited_as` is the class whose limits hold for its requests, where it is not told by method and answer.
     `reasons` are the refusals worth documenting beside those that every route has.
     """
 
@@ -69,8 +72,18 @@ class Route:
     references: frozenset[str] = frozenset()
     keep_wrapper: bool = False
     is_open: Callable[[], bool] | None = None
+    limited_as: RouteClass | None = None
     reasons: tuple[str, ...] = ()
     name: str = ""
+
+    @property
+    def route_class(self) -> RouteClass:
+        """Whose limits hold for its requests."""
+        if self.limited_as is not None:
+            return self.limited_as
+        if self.answer_media_type == EVENT_STREAM_MEDIA_TYPE:
+            return "streams"
+        return "reads" if self.method == "GET" else "writes"
 
     @property
     def path_names(self) -> tuple[str, ...]:

@@ -9,14 +9,15 @@ from services.gateway.roles import PLATFORM_ONLY
 from services.gateway.routes import api_keys, examples
 from services.gateway.routes.resource import Resource, document
 from services.gateway.routes.route import Route
-from services.gateway.schemas.access import CreateApiKey, IssuedApiKey, Tenant, TenantPage
-from services.gateway.translate.access import tenant_of
+from services.gateway.schemas.access import CreateApiKey, IssuedApiKey, RateLimits, Tenant, TenantPage
+from services.gateway.translate.access import limits_proto, tenant_of
 
 
 class Tenants(Resource):
-    """Create, get, list, suspend, activate; issue a key."""
+    """Create, get, list, suspend, activate, limit; issue a key."""
 
     _decoder = msgspec.json.Decoder(Tenant)
+    _limit_decoder = msgspec.json.Decoder(RateLimits)
 
     async def create(self, call: Call) -> Reply:
         """POST /v1/tenants"""
@@ -49,6 +50,14 @@ class Tenants(Resource):
         """POST /v1/tenants/{tenant_id}:activate"""
         request = pb.ActivateTenantRequest(tenant_id=call.path["tenant_id"], actor=call.caller.actor)
         return document(tenant_of(await self.clients.call(self.clients.tenants.ActivateTenant, request)))
+
+    async def limit(self, call: Call) -> Reply:
+        """POST /v1/tenants/{tenant_id}:limit"""
+        limits = limits_proto(await self.read(call, self._limit_decoder))
+        request = pb.LimitTenantRequest(
+            tenant_id=call.path["tenant_id"], limits=limits, actor=call.caller.actor
+        )
+        return document(tenant_of(await self.clients.call(self.clients.tenants.LimitTenant, request)))
 
     async def issue(self, call: Call) -> Reply:
         """POST /v1/tenants/{tenant_id}/api-keys"""
@@ -110,6 +119,19 @@ class Tenants(Resource):
                 PLATFORM_ONLY,
                 "tenants",
                 "Open it again",
+                answer=Tenant,
+                reasons=("TENANT_NOT_FOUND", "TENANT_RESERVED"),
+            ),
+            Route(
+                "POST",
+                "/v1/tenants/{tenant_id}:limit",
+                self.limit,
+                PLATFORM_ONLY,
+                "tenants",
+                "Set how many requests of a tenant are let in per minute",
+                "Of all its keys and tokens together, in place of all limits that it has; an empty object ends them.",
+                body=RateLimits,
+                body_example=examples.RATE_LIMITS,
                 answer=Tenant,
                 reasons=("TENANT_NOT_FOUND", "TENANT_RESERVED"),
             ),

@@ -12,9 +12,21 @@ RoleWord = Literal["storefront", "merchant", "warehouse", "reader", "administrat
 TenantStateWord = Literal["active", "suspended"]
 KeyStateWord = Literal["active", "revoked"]
 DAYS_90_S = 90 * 86_400
+REQUESTS_PER_MINUTE_MAX = 10_000_000
 
 TenantId = Annotated[str, Meta(max_length=256, description="1 to 40 of [a-z0-9-].", examples=["acme"])]
+PerMinute = Annotated[int, Meta(ge=1, le=REQUESTS_PER_MINUTE_MAX)]
 ScopeIds = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=50)]
+
+
+class RateLimits(Document, kw_only=True, omit_defaults=True):
+    """Requests that may come in per minute, by class of route; a class that is left out has no limit."""
+
+    reads: Annotated[PerMinute, Meta(description="GETs, and POSTs that only read.")] | None = None
+    writes: Annotated[PerMinute, Meta(description="Everything that is in no other class.")] | None = None
+    orders: Annotated[PerMinute, Meta(description="Placements of orders.")] | None = None
+    imports: Annotated[PerMinute, Meta(description="Imports of files.")] | None = None
+    streams: Annotated[PerMinute, Meta(description="Openings of event streams.")] | None = None
 
 
 class Tenant(Document, kw_only=True):
@@ -23,6 +35,9 @@ class Tenant(Document, kw_only=True):
     tenant_id: TenantId
     display_name: Annotated[str, Meta(max_length=1000, description="1 to 200 characters.")]
     state: Annotated[TenantStateWord, Meta(extra_json_schema=OUTPUT_ONLY)] = "active"
+    limits: Annotated[
+        RateLimits, Meta(description="Of all its keys and tokens together.", extra_json_schema=OUTPUT_ONLY)
+    ] = field(default_factory=RateLimits)
     version: Version = 0
     create_time: SetByServer = None
     update_time: SetByServer = None
@@ -51,6 +66,7 @@ class CreateApiKey(Document, kw_only=True):
         Annotated[datetime, Meta(tz=True, description="When it stops to be good; absent: it does not.")]
         | None
     ) = None
+    limits: RateLimits = field(default_factory=RateLimits)
 
 
 class RotateApiKey(Document, kw_only=True):
@@ -99,6 +115,7 @@ class ApiKey(Document, kw_only=True):
     warehouse_ids: list[str]
     expire_time: Moment | None
     state: KeyStateWord
+    limits: Annotated[RateLimits, Meta(description="Of this key; those of its tenant hold besides.")]
     secrets: Annotated[list[ApiKeySecret], Meta(description="The newest first.")]
     version: Version
     create_time: SetByServer

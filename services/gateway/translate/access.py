@@ -1,10 +1,19 @@
 """Tenants and API keys between the contracts and the public documents."""
 
+import msgspec
 from sampan.access.v1 import api_key_service_pb2 as key_pb
+from sampan.access.v1 import rate_limit_service_pb2 as limit_pb
 from sampan.access.v1 import tenant_service_pb2 as tenant_pb
 
 from services.chassis.rpc import times
-from services.gateway.schemas.access import ApiKey, ApiKeySecret, CreateApiKey, IssuedApiKey, Tenant
+from services.gateway.schemas.access import (
+    ApiKey,
+    ApiKeySecret,
+    CreateApiKey,
+    IssuedApiKey,
+    RateLimits,
+    Tenant,
+)
 from services.gateway.translate.values import Words, time_of
 
 ROLE = Words(key_pb.Role, "ROLE_")
@@ -19,6 +28,7 @@ def tenant_of(message: tenant_pb.Tenant) -> Tenant:
         tenant_id=message.tenant_id,
         display_name=message.display_name,
         state=TENANT_STATE.word(message.state),
+        limits=_limits_of(message.limits),
         version=message.version,
         create_time=time_of(message, "create_time"),
         update_time=time_of(message, "update_time"),
@@ -36,6 +46,7 @@ def create_proto(
         roles=[ROLE.number(role) for role in asked.roles],
         merchant_ids=asked.merchant_ids,
         warehouse_ids=asked.warehouse_ids,
+        limits=limits_proto(asked.limits),
         actor=actor,
     )
     times.write(request.expire_time, asked.expire_time)
@@ -52,6 +63,7 @@ def api_key_of(message: key_pb.ApiKey) -> ApiKey:
         warehouse_ids=list(message.warehouse_ids),
         expire_time=time_of(message, "expire_time"),
         state=KEY_STATE.word(message.state),
+        limits=_limits_of(message.limits),
         secrets=[
             ApiKeySecret(
                 secret_id=secret.secret_id,
@@ -71,3 +83,12 @@ def api_key_of(message: key_pb.ApiKey) -> ApiKey:
 def issued_of(message: key_pb.IssuedApiKey) -> IssuedApiKey:
     """The document of a key with its new secret."""
     return IssuedApiKey(api_key=api_key_of(message.api_key), secret=message.secret or None)
+
+
+def limits_proto(asked: RateLimits) -> limit_pb.RateLimits:
+    """The contract's form of limits."""
+    return limit_pb.RateLimits(**msgspec.structs.asdict(asked))
+
+
+def _limits_of(message: limit_pb.RateLimits) -> RateLimits:
+    return RateLimits(**{name: getattr(message, name) or None for name in RateLimits.__struct_fields__})

@@ -11,6 +11,7 @@ import pytest
 from sampan.access.v1 import api_key_service_pb2 as key_pb
 from sampan.access.v1 import api_key_service_pb2_grpc as key_grpc
 from sampan.access.v1 import events_pb2
+from sampan.access.v1 import rate_limit_service_pb2_grpc as limit_grpc
 from sampan.access.v1 import tenant_service_pb2 as tenant_pb
 from sampan.access.v1 import tenant_service_pb2_grpc as tenant_grpc
 
@@ -31,6 +32,7 @@ class Client(NamedTuple):
 
     tenants: Any
     keys: Any
+    limits: Any
     access: Access
     database: Database
 
@@ -94,12 +96,17 @@ async def running(dsn: str) -> AsyncIterator[Client]:
     server = make_server(AccessSettings(dsn=dsn), max_concurrent=100)
     tenant_grpc.add_TenantServiceServicer_to_server(rpc.TenantService(access), server)
     key_grpc.add_ApiKeyServiceServicer_to_server(rpc.ApiKeyService(access), server)
+    limit_grpc.add_RateLimitServiceServicer_to_server(rpc.RateLimitService(access), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with make_channel(f"127.0.0.1:{port}", retryable_methods=()) as channel:
             client = Client(
-                tenant_grpc.TenantServiceStub(channel), key_grpc.ApiKeyServiceStub(channel), access, database
+                tenant_grpc.TenantServiceStub(channel),
+                key_grpc.ApiKeyServiceStub(channel),
+                limit_grpc.RateLimitServiceStub(channel),
+                access,
+                database,
             )
             await client.tenants.CreateTenant(
                 tenant_pb.CreateTenantRequest(tenant_id=TENANT, display_name="Acme", actor=ACTOR)

@@ -12,12 +12,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.access.v1 import api_key_service_pb2 as key_pb
 from sampan.access.v1 import events_pb2
+from sampan.access.v1 import rate_limit_service_pb2 as limit_pb
 from sampan.access.v1 import tenant_service_pb2 as tenant_pb
 
 from services.chassis.envelope import Event
 from services.gateway.auth import ApiKey, Caller, Callers, KeyRing
 from services.gateway.errors import Problem
+from services.gateway.limits import RateLimits
 from services.gateway.readmodel.keys import KEYS_TOPIC, TENANTS_TOPIC, Keys
+from services.gateway.routes.route import RouteClass
 
 KEY_ID = "019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11"
 
@@ -27,7 +30,8 @@ class Door:
 
     def __init__(self, *file_keys: ApiKey) -> None:
         ring = KeyRing(file_keys)
-        self.keys = Keys(ring)
+        self.limits = RateLimits({})
+        self.keys = Keys(ring, self.limits)
         self.callers = Callers(ring, is_caught_up=lambda: True)
 
     def tell(self, topic: str, key: str, message: Message | None) -> None:
@@ -181,3 +185,32 @@ async def test_before_all_keys_are_read_only_those_of_the_file_are_taken() -> No
     assert [await told(key) for key in (b"a-key-of-the-file", b"of-the-topic", b"unknown")] == [
         *("operator", f"key:{KEY_ID}", "CREDENTIAL_UNKNOWN")
     ]
+
+
+def test_limits_come_with_a_key_and_its_tenant_and_go_with_them() -> None:
+    door = Door()
+    door.tell_key("one", limits=limit_pb.RateLimits(orders=600))
+    tenant = tenant_pb.Tenant(
+        tenant_id="acme",
+        state=tenant_pb.TENANT_STATE_ACTIVE,
+        version=1,
+        limits=limit_pb.RateLimits(orders=9_000, reads=5),
+    )
+    door.tell(TENANTS_TOPIC, "acme", events_pb2.TenantSnapshot(tenant=tenant))
+    caller = door.opens("one")
+    assert caller is not None
+
+    def policy(route_class: RouteClass) -> str:
+        headers, _ = door.limits.admit(caller, route_class)
+        return dict(headers).get(b"ratelimit-policy", b"").decode()
+
+    assert policy("orders") == '"orders";q=600;w=60, "tenant-orders";q=9000;w=60'
+    assert policy("reads") == '"tenant-reads";q=5;w=60'
+    assert policy("writes") == ""
+    door.tell_key("one", version=2)
+    assert policy("orders") == '"tenant-orders";q=9000;w=60'
+    door.tell_key("one", version=3, limits=limit_pb.RateLimits(orders=1))
+    door.tell(KEYS_TOPIC, f"acme/{KEY_ID}", None)
+    tenant.version, tenant.limits.orders = 2, 0
+    door.tell(TENANTS_TOPIC, "acme", events_pb2.TenantSnapshot(tenant=tenant))
+    assert policy("orders") == ""
