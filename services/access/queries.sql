@@ -130,8 +130,8 @@ WITH told AS (
     INSERT INTO rate_limit_use AS u (window_start, name, replica_id, requests)
     SELECT window_start, name, $1, requests FROM told
     ON CONFLICT (window_start, name, replica_id)
-    DO UPDATE SET requests = greatest(u.requests, excluded.requests)
-    WHERE u.requests < excluded.requests
+    -- What comes late changes nothing.
+    DO UPDATE SET requests = excluded.requests WHERE u.requests < excluded.requests
 )
 SELECT coalesce(sum(u.requests), 0)::bigint AS others
 FROM told
