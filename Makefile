@@ -7,7 +7,7 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos chaos laws fuzz replay audit \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos test-tls chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
 	monitoring monitoring-down monitoring-check test-monitoring dashboards \
@@ -48,7 +48,7 @@ clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stub
 WORKERS ?= 2
 
 test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
-	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos --ignore tests/tls $(ARGS)
 	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
 
 test-unit: gen ## The tests that need no server
@@ -69,6 +69,9 @@ chaos: gen ## Break a cluster of replicas under load by a seeded plan (MINUTES=2
 
 test-chaos: gen ## The short chaos runs of `make test` (CHAOS_ORDERS=20000 for longer crash runs)
 	@$(PYTEST) tests/chaos $(ARGS)
+
+test-tls: gen ## The whole system with every connection encrypted, its certificates replaced while orders flow
+	@$(PYTEST) tests/tls $(ARGS)
 
 replay: gen ## Send a file of real sales through the API (FILE=..., ORDERS=n for the first n)
 	@$(PY) -m deploy.replay $(if $(FILE),"$(FILE)") $(if $(ORDERS),--orders $(ORDERS))

@@ -13,6 +13,7 @@ from deploy.audit.checks import Result
 from deploy.audit.exposition import write_metrics
 from deploy.audit.settings import AuditSettings, SettingsError, parse
 from deploy.audit.settling import settle
+from services.chassis import config, kafka, tls
 
 EXIT_HOLDS = 0
 EXIT_BROKEN = 1
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = parse(arguments)
-    except SettingsError as error:
+        # As the services reach the brokers: by the same variables.
+        kafka.configure(config.load(config.ProcessSettings))
+    except (SettingsError, tls.Unusable) as error:
         print(f"audit: {error}", file=sys.stderr)
         return EXIT_COULD_NOT_RUN
     settled, results = asyncio.run(examine(settings))

@@ -100,8 +100,9 @@ class Topics:
             # A fetch left over from the partition before would hold the next one up for as long.
             fetch_max_wait_ms=FETCH_WAIT_MS,
             check_crcs=True,
+            **kafka.security(),
         )
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="sampan-audit")
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="sampan-audit", **kafka.security())
         try:
             await consumer.start()
             await admin.start()

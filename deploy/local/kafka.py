@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +84,8 @@ class Listener:
     port: int
     advertised_port: int
     """What stands before `port`, as a proxy does."""
+    protocol: str = "PLAINTEXT"
+    """Kafka's security protocol; what it needs besides is among the broker's `properties`."""
 
 
 class Distribution:
@@ -231,10 +233,15 @@ class Kafka:
         pid_file: Path | None = None,
         listeners: Sequence[Listener] = (),
         metadata_folder: Path | None = None,
+        properties: Mapping[str, object] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self._metadata_folder = (metadata_folder or folder / "metadata").absolute()
         self.listeners = tuple(listeners)
+        self.properties = dict(properties or {})
+        # Passwords by name, for listeners with SCRAM-SHA-512; made with the storage.
+        self._users = dict(users or {})
         self.port = port
         self.controller_port = controller_port
         self.distribution = distribution
@@ -300,14 +307,19 @@ class Kafka:
                 advertised="".join(
                     f",{one.name}://{LOOPBACK}:{one.advertised_port}" for one in self.listeners
                 ),
-                protocols="".join(f",{one.name}:PLAINTEXT" for one in self.listeners),
+                protocols="".join(f",{one.name}:{one.protocol}" for one in self.listeners),
             )
+            + "".join(f"{name}={value}\n" for name, value in self.properties.items())
         )
         if (data / "meta.properties").exists():
             return
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self.distribution.command(
             *("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._configuration_file),
+            *(
+                f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]"
+                for name, word in self._users.items()
+            ),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -18,7 +18,7 @@ SETUP_TIMEOUT_S = 120.0
 
 VARIABLE_PREFIXES = (
     *(f"{service.upper()}_" for service in SERVICES),
-    *("KAFKA_", "LOG_", "TRACE_", "CRASH_", "GRPC_", "OUTBOX_", "CONSUMER_", "SECRETS_"),
+    *("KAFKA_", "LOG_", "TRACE_", "CRASH_", "GRPC_", "OUTBOX_", "CONSUMER_", "SECRETS_", "TLS_", "OTEL_"),
 )
 
 

@@ -21,7 +21,7 @@ from typing import Generic, NoReturn, TypeVar
 
 import uvloop
 
-from services.chassis import config, log
+from services.chassis import config, kafka, log, tls
 from services.chassis.errors import DomainError
 from services.chassis.lifecycle import CannotStart
 
@@ -83,7 +83,7 @@ def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn
     )
     try:
         uvloop.run(_run(service, settings, chosen))
-    except CannotStart as error:
+    except (CannotStart, tls.Unusable) as error:
         _logger.error("cannot start", cause=str(error))
     except DomainError as error:
         _logger.error("failed", command=chosen.command, reason=error.reason, cause=error.message)
@@ -95,6 +95,7 @@ def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn
 
 
 async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> None:
+    kafka.configure(settings)
     if chosen.command in ("list-parked", "replay-parked"):
         hook = service.list_parked if chosen.command == "list-parked" else service.replay_parked
         assert hook is not None

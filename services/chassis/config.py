@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.chassis import crash
+from services.chassis.transport import TransportSettings
 
 SECRETS_DIR_DEFAULT = "/run/secrets"
 SECRET_BYTES_MAX = 65_536
@@ -80,7 +81,7 @@ class Variables(PydanticBaseSettingsSource):
         return None
 
 
-class ProcessSettings(BaseSettings):
+class ProcessSettings(TransportSettings):
     """What every process has."""
 
     model_config = SettingsConfigDict(populate_by_name=True, frozen=True, enable_decoding=False)
@@ -94,6 +95,19 @@ class ProcessSettings(BaseSettings):
         le=1,
         validation_alias="TRACE_SAMPLE_RATIO",
         description="Share of the requests without a trace context of their own that are traced and logged.",
+    )
+    otel_endpoint: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Collector that gets the spans of traced requests by OTLP over HTTP, as `http://collector:4318`. "
+        "Empty: none does. OpenTelemetry's further variables hold then (see operations.md).",
+    )
+    otel_headers: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_HEADERS",
+        repr=False,
+        description="Headers for the collector, as `name=value,name=value`.",
     )
     crash_points: Names = Field(
         default=(),
@@ -183,6 +197,18 @@ class ServiceSettings(ProcessSettings):
         validation_alias="GRPC_REFLECTION",
         description="Serve the schema to tools such as grpcurl.",
     )
+    grpc_tls_clients: Names = Field(
+        default=(),
+        validation_alias="GRPC_TLS_CLIENTS",
+        description="Names in the certificates (subject alternative names) of those who may call. Empty: whoever has "
+        "an accepted certificate.",
+    )
+
+    @model_validator(mode="after")
+    def _clients_have_certificates(self) -> Self:
+        if self.grpc_tls_clients and self.grpc_files is None:
+            raise ValueError("GRPC_TLS_CLIENTS needs GRPC_TLS_CERT_FILE: names are told by certificates")
+        return self
 
 
 PoolSize = Annotated[
@@ -326,6 +352,8 @@ def _read_secret(path: Path) -> str | _Fault | None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple | list | frozenset) else str(value)

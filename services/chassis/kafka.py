@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from services.chassis import log
+from services.chassis import log, tls
 from services.chassis.errors import Unavailable
+from services.chassis.transport import TransportSettings
 
 PRODUCE_REQUEST_BYTES_MAX = 1_000_000
 PRODUCE_BATCH_BYTES_MAX = 512 * 1024
@@ -24,6 +26,30 @@ SET_FOR_THE_TOPIC = 1
 """Where a setting of a topic comes from, in Kafka's protocol: it is the topic's own."""
 
 _log = log.get(__name__)
+_security: Mapping[str, Any] = {}
+
+
+def configure(settings: TransportSettings) -> None:
+    """Decides how every client that is made from now on reaches the brokers; by default in plain text.
+
+    Raises `tls.Unusable`.
+    """
+    global _security
+    protocol = settings.kafka_security_protocol
+    chosen: dict[str, Any] = {"security_protocol": protocol}
+    if protocol.endswith("SSL"):
+        files = tls.Files(settings.kafka_cert_file, settings.kafka_key_file, settings.kafka_ca_file)
+        chosen["ssl_context"] = tls.RotatingContext(tls.Watched("kafka", files, files.client_context))
+    if protocol.startswith("SASL"):
+        chosen["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        chosen["sasl_plain_username"] = settings.kafka_sasl_username
+        chosen["sasl_plain_password"] = settings.kafka_sasl_password
+    _security = chosen
+
+
+def security() -> Mapping[str, Any]:
+    """The arguments that every client of aiokafka needs to reach the brokers, as `configure` decided."""
+    return _security
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,7 @@ def make_producer(
         request_timeout_ms=request_timeout_ms,
         retry_backoff_ms=RETRY_BACKOFF_MS,
         metadata_max_age_ms=60_000,
+        **_security,
     )
 
 
@@ -149,7 +176,10 @@ async def ensure_topics(
 async def _connected_admin(bootstrap: str, client_id: str) -> AIOKafkaAdminClient:
     while True:
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap, client_id=client_id, request_timeout_ms=REQUEST_TIMEOUT_MS
+            bootstrap_servers=bootstrap,
+            client_id=client_id,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            **_security,
         )
         try:
             await admin.start()

@@ -33,12 +33,13 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 
-from services.chassis import crash, log, metrics, trace
+from services.chassis import crash, log, metrics, tls, trace
 from services.chassis.admin import AdminServer, Condition
 from services.chassis.config import ProcessSettings, ServiceSettings
 from services.chassis.errors import DomainError
@@ -106,10 +107,10 @@ class Runtime:
     async def __aenter__(self) -> Self:
         settings = self._settings
         log.configure(self._name, settings.log_level)
-        trace.configure(self._name, sample_ratio=settings.trace_sample_ratio)
         crash.configure(settings.crash_points)
         status.set_own_domain(self._name)
         metrics.describe_build(self._name, VERSION)
+        self._begin_tracing()
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,8 +122,25 @@ class Runtime:
         self.admin_port = admin.port
         self.on_close("admin server", admin.close)
         self.spawn(metrics.sample_event_loop(), "event loop sampler")
+        self.spawn(tls.watch(settings.tls_reload_s), "certificates")
         self.spawn(self._keep_checking(), "readiness")
         return self
+
+    def _begin_tracing(self) -> None:
+        settings = self._settings
+        if not settings.otel_endpoint:
+            trace.configure(self._name, sample_ratio=settings.trace_sample_ratio)
+            return
+        from services.chassis import otlp
+
+        provider = trace.configure(
+            self._name,
+            sample_ratio=settings.trace_sample_ratio,
+            processor=otlp.processor(settings.otel_endpoint, settings.otel_headers),
+            version=VERSION,
+        )
+        if provider is not None:
+            self.on_close("traces", partial(otlp.close, provider))
 
     def add_ready_check(self, name: str, check: Check) -> None:
         """Asks `check`, async or not, once a second; ready means that it neither raises nor returns False."""
@@ -166,8 +184,14 @@ class Runtime:
         await self._health.tell(False)
         if settings.grpc_reflection:
             add_reflection(server, services)
+        address = f"{settings.host}:{settings.grpc_port}"
+        credentials = _server_credentials(settings)
         try:
-            self.grpc_port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+            self.grpc_port = (
+                server.add_insecure_port(address)
+                if credentials is None
+                else server.add_secure_port(address, credentials)
+            )
         except RuntimeError:
             raise CannotStart(_port_fault(settings, "grpc_port", "already in use or not allowed")) from None
         await self.serve_with(server.start, server.stop)
@@ -285,6 +309,13 @@ def _verdict(answer: object) -> str:
 
 async def _maybe_await(result: object) -> object:
     return await result if inspect.isawaitable(result) else result
+
+
+def _server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials | None:
+    files = settings.grpc_files
+    if files is None:
+        return None
+    return tls.server_credentials(tls.Watched("grpc", files, files.server_configuration))
 
 
 def _port_fault(settings: ProcessSettings, field: str, cause: str) -> str:

@@ -21,7 +21,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.chassis import log, metrics
+from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError, ResourceExhausted, Unavailable
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ ROLLBACK_S_MAX = 5.0
 COMMAND_MARGIN_S = 5.0
 QUERIES_PER_CONNECTION_MAX = 1_000_000_000
 IDLE_CONNECTION_S_MAX = 300.0
+SPAN_ATTRIBUTES = {"db.system.name": "postgresql"}
 
 _log = log.get(__name__)
 _RETRIES = Counter(
@@ -255,7 +256,8 @@ class Database:
         Raises what `work` raises, after rolling back; `Unavailable` when the database is down, too slow or
         contended beyond `attempts_max` attempts.
         """
-        return await self._repeated(functools.partial(self._transact_once, work), attempts_max)
+        with trace.ending(trace.start("transaction", "client", attributes=SPAN_ATTRIBUTES)):
+            return await self._repeated(functools.partial(self._transact_once, work), attempts_max)
 
     async def transact_statement(
         self, query: str, *arguments: object, attempts_max: int = 5
@@ -275,7 +277,8 @@ class Database:
                         pooled.terminate()
                         raise
 
-        return await self._repeated(once, attempts_max)
+        with trace.ending(trace.start("transaction", "client", attributes=SPAN_ATTRIBUTES)):
+            return await self._repeated(once, attempts_max)
 
     async def _repeated(self, attempt_once: Callable[[], Awaitable[T]], attempts_max: int) -> T:
         attempt = 1

@@ -138,6 +138,7 @@ class SnapshotReader:
             max_partition_fetch_bytes=self._partition_fetch_bytes_max,
             fetch_max_wait_ms=250,
             metadata_max_age_ms=60_000,
+            **kafka.security(),
         )
         try:
             await client.start()

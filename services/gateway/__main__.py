@@ -19,7 +19,12 @@ async def serve(settings: GatewaySettings) -> None:
         runtime.spawn(gateway.limits_exchange.run(), "rate limits", stop=gateway.limits_exchange.stop)
         runtime.spawn(gateway.snapshots.run(), "read models", stop=gateway.snapshots.stop)
         runtime.spawn(gateway.tail.run(), "order feed", stop=gateway.tail.stop)
-        server = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=settings.drain_grace_s)
+        server = HttpServer(
+            gateway.app,
+            settings.client_limits(),
+            drain_grace_s=settings.drain_grace_s,
+            certificates=settings.certificates(),
+        )
 
         async def start() -> None:
             runtime.spawn(server.run(listen(settings, "port")), "http", stop=server.stop)

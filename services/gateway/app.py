@@ -108,8 +108,10 @@ class Edge:
         self._in_flight += 1
         try:
             if trace.is_sampled(parent):
-                with trace.span("http request", parent=parent):
+                with trace.span(call.method, "server", parent=parent) as span:
                     await self._serve(call, sent, trace.current_traceparent() or parent)
+                    if span is not None:
+                        _describe(span, call.method, sent.route or route_of(scope), sent.status)
             else:
                 trace.set_current(parent)
                 await self._serve(call, sent, parent)
@@ -220,7 +222,7 @@ class Edge:
         except Problem as problem:
             return problem_reply(problem, call)
         except DomainError as error:
-            if error.code in ("INTERNAL", "UNIMPLEMENTED"):
+            if error.code in _FAULTS_OF_OURS:
                 _logger.error("a service failed", route=route.path, reason=error.reason, cause=error.message)
             refusal = served.refusals.of(error, language_for(call.headers.get(ACCEPT)))
             return refusal.reply(call.traceparent[3:35])
@@ -247,7 +249,18 @@ class Edge:
 
 
 _METHODS = frozenset(("GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH"))
+_FAULTS_OF_OURS = frozenset(("INTERNAL", "UNIMPLEMENTED", "PERMISSION_DENIED"))
 _CASELESS = frozenset(("ORDER_NOT_FOUND", "PARCEL_NOT_FOUND", "API_KEY_NOT_FOUND"))
+
+
+def _describe(span: trace.OpenSpan, method: str, route: str, status: int) -> None:
+    """By the conventions; the path itself is left out."""
+    attributes: dict[str, str | int] = {"http.request.method": method, "http.route": route}
+    if status:
+        attributes["http.response.status_code"] = status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        attributes["error.type"] = str(status)
+    span.describe(attributes, name=f"{method} {route}")
 
 
 def _text(header: bytes | None) -> str | None:

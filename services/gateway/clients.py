@@ -1,6 +1,7 @@
 """The services behind: one channel each, and calls that carry a deadline and raise domain errors."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -10,7 +11,7 @@ from sampan.orders.v1 import order_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
 from sampan.webhooks.v1 import delivery_service_pb2_grpc, endpoint_service_pb2_grpc
 
-from services.chassis.rpc.channel import make_channel
+from services.chassis.rpc.channel import Certificates, make_channel
 from services.chassis.rpc.status import error_of
 
 Response = TypeVar("Response")
@@ -46,14 +47,23 @@ class Clients:
     """The stubs. Every unary call of them goes through `call`."""
 
     def __init__(
-        self, *, access: str, catalog: str, orders: str, warehouse: str, webhooks: str, deadline_s: float
+        self,
+        *,
+        access: str,
+        catalog: str,
+        orders: str,
+        warehouse: str,
+        webhooks: str,
+        deadline_s: float,
+        certificates: Certificates | None = None,
     ) -> None:
         self.deadline_s = deadline_s
-        access_channel = make_channel(access, retryable_methods=_ACCESS_RETRYABLE)
-        catalog_channel = make_channel(catalog, retryable_methods=_CATALOG_RETRYABLE)
-        orders_channel = make_channel(orders, retryable_methods=_ORDERS_RETRYABLE)
-        warehouse_channel = make_channel(warehouse, retryable_methods=_WAREHOUSE_RETRYABLE)
-        webhooks_channel = make_channel(webhooks, retryable_methods=_WEBHOOKS_RETRYABLE)
+        connect = partial(make_channel, certificates=certificates)
+        access_channel = connect(access, retryable_methods=_ACCESS_RETRYABLE)
+        catalog_channel = connect(catalog, retryable_methods=_CATALOG_RETRYABLE)
+        orders_channel = connect(orders, retryable_methods=_ORDERS_RETRYABLE)
+        warehouse_channel = connect(warehouse, retryable_methods=_WAREHOUSE_RETRYABLE)
+        webhooks_channel = connect(webhooks, retryable_methods=_WEBHOOKS_RETRYABLE)
         self._channels = (
             access_channel,
             catalog_channel,

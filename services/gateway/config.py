@@ -1,9 +1,13 @@
 """The gateway's settings; the only reader of its environment."""
 
+import ssl
+
 from pydantic import Field, Json, PositiveInt, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.config import Port, ProcessSettings
+from services.chassis.tls import Files, Watched
+from services.chassis.transport import PemFile
 from services.gateway.auth import ApiKey
 from services.gateway.connections import Limits
 from services.gateway.cors import origins_of
@@ -17,6 +21,12 @@ class GatewaySettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     port: Port = Field(default=8080, description="Port of the public HTTP API.")
+    tls_cert_file: PemFile = Field(
+        default=None,
+        description="Certificate of the public API and what leads from it to its authority, PEM. With it and the next "
+        "one the port speaks HTTPS only.",
+    )
+    tls_key_file: PemFile = Field(default=None, description="Its private key, PEM, without a password.")
     admin_port: Port = Field(default=9100, description="Port of /metrics, /healthz and /readyz.")
     api_keys: Json[list[ApiKey]] = Field(
         default="[]",  # type: ignore[arg-type]  # as a variable would say it: defaults are read, too
@@ -242,6 +252,19 @@ class GatewaySettings(ProcessSettings):
     oidc_leeway_s: float = Field(
         default=30, ge=0, le=120, description="Seconds by which the issuer's clock may be off."
     )
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> "GatewaySettings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("GATEWAY_TLS_CERT_FILE and GATEWAY_TLS_KEY_FILE go together: set both or none")
+        return self
+
+    def certificates(self) -> Watched[ssl.SSLContext] | None:
+        """What the public API shows, None where it speaks plain HTTP; raises `tls.Unusable`."""
+        if self.tls_cert_file is None:
+            return None
+        files = Files(self.tls_cert_file, self.tls_key_file)
+        return Watched("http", files, files.server_context)
 
     @model_validator(mode="after")
     def _oidc_is_whole(self) -> "GatewaySettings":

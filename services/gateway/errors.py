@@ -19,11 +19,11 @@ from services.gateway.titles import titles_in
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S_DEFAULT = 1
 
+# Without PERMISSION_DENIED: who may do what is decided here. A service that does not let us in is a fault of ours.
 _BY_CODE: Mapping[str, tuple[int, str]] = {
     "INVALID_ARGUMENT": (400, "FIELD_INVALID"),
     "OUT_OF_RANGE": (400, "FIELD_INVALID"),
     "UNAUTHENTICATED": (401, "CREDENTIAL_UNKNOWN"),
-    "PERMISSION_DENIED": (403, "ROLE_MISSING"),
     "NOT_FOUND": (404, "NOT_FOUND"),
     "ALREADY_EXISTS": (409, "ALREADY_EXISTS"),
     "FAILED_PRECONDITION": (409, "CONFLICT"),

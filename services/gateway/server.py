@@ -3,19 +3,39 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
 from services.chassis.lifecycle import allow_open_files
+from services.chassis.tls import RotatingContext, Watched
 from services.gateway.app import Edge
-from services.gateway.connections import BoundedConfig, Limits, sweep
+from services.gateway.connections import BoundedConfig, Connection, Limits, sweep
 
 LAST_REQUESTS_S = 0.2
 
 
 class _Server(uvicorn.Server):
+    config: BoundedConfig
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but a handshake has as long as a head: the connection's own bounds begin behind it."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                lambda: Connection(config, self.server_state, {}),
+                sock=listener,
+                ssl=config.ssl,
+                ssl_handshake_timeout=config.limits.head_s_max if config.ssl else None,
+                backlog=config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The runtime has the signals."""
@@ -30,9 +50,19 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves on a socket that listens already; `stop` lets the requests at work finish."""
+    """Serves on a socket that listens already; `stop` lets the requests at work finish.
 
-    def __init__(self, app: Edge, limits: Limits, *, drain_grace_s: float) -> None:
+    With `certificates` it speaks HTTPS only.
+    """
+
+    def __init__(
+        self,
+        app: Edge,
+        limits: Limits,
+        *,
+        drain_grace_s: float,
+        certificates: Watched[ssl.SSLContext] | None = None,
+    ) -> None:
         self._done = asyncio.Event()
         self._limits = limits
         self._server = _Server(
@@ -49,6 +79,7 @@ class HttpServer:
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=max(1, int(drain_grace_s)),
+                ssl_context_factory=certificates and (lambda *_: RotatingContext(certificates)),
             )
         )
 

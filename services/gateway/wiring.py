@@ -9,6 +9,7 @@ import msgspec
 from services.chassis.envelope import Event
 from services.chassis.replay import replaying
 from services.chassis.snapshot_reader import SnapshotReader
+from services.chassis.tls import Watched
 from services.gateway.admission import Admission
 from services.gateway.app import Edge
 from services.gateway.auth import Callers, KeyRing
@@ -64,6 +65,7 @@ class Gateway:
     """All parts of one gateway process; `app` is what a server serves."""
 
     def __init__(self, settings: GatewaySettings) -> None:
+        files = settings.grpc_files
         self.clients = clients = Clients(
             access=settings.access_address,
             catalog=settings.catalog_address,
@@ -71,6 +73,7 @@ class Gateway:
             warehouse=settings.warehouse_address,
             webhooks=settings.webhooks_address,
             deadline_s=settings.rpc_deadline_s,
+            certificates=None if files is None else Watched("grpc", files, files.channel_credentials),
         )
         self.collector = PlacementCollector(
             lambda request: clients.call(clients.orders.BatchPlaceOrders, request),

@@ -70,7 +70,9 @@ def placement_of(request: pb.PlaceOrderRequest) -> Placement:
     traceparent = request.traceparent or None
     if traceparent is not None:
         request.ClearField("traceparent")
-        traceparent = traceparent if trace.parse(traceparent) else None
+        # The call may carry many orders; the one whose trace it is in goes on from the call's own span.
+        known = traceparent if trace.parse(traceparent) else None
+        traceparent = known and trace.innermost(known, trace.current_traceparent())
     sold_out_line = request.sold_out_line
     if sold_out_line:
         request.ClearField("sold_out_line")

@@ -150,9 +150,33 @@ def test_setup_runs_before_and_needs_nothing_that_comes_with_the_release(values:
 def test_setup_may_have_an_address_of_its_own() -> None:
     job = named(manifests("everything", "Job"), "orders-setup")
     volume = next(one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "secrets")
-    assert volume["projected"]["sources"] == [
-        {"secret": {"name": "orders-owner", "items": [{"key": "direct-uri", "path": "ORDERS_DSN"}]}}
-    ]
+    owner = {"name": "orders-owner", "items": [{"key": "direct-uri", "path": "ORDERS_DSN"}]}
+    assert {"secret": owner} in volume["projected"]["sources"]
+    assert "uri" not in [one["secret"]["items"][0]["key"] for one in volume["projected"]["sources"]]
+
+
+def test_every_certificate_is_mounted_where_its_variable_says() -> None:
+    both = {"grpc": "internal", "kafka": "brokers"}
+    for service in SETTINGS:
+        wanted = both | ({"http": "public"} if service == "gateway" else {"postgres": "databases"})
+        if service == "orders":
+            wanted["grpc"] = "orders-internal"
+        pods = [named(manifests("everything", "Deployment"), service)["spec"]["template"]["spec"]]
+        if service in WITH_GRPC:
+            pods.append(named(manifests("everything", "Job"), f"{service}-setup")["spec"]["template"]["spec"])
+        for pod in pods:
+            mounted = {
+                mount["mountPath"].rpartition("/")[2]: volume["secret"]["secretName"]
+                for mount in pod["containers"][0]["volumeMounts"]
+                for volume in pod["volumes"]
+                if volume["name"] == mount["name"]
+                and mount["mountPath"].startswith("/etc/sampan/certificates/")
+            }
+            assert mounted == wanted
+        given = named(manifests("everything", "ConfigMap"), service)["data"]
+        files = {value for name, value in given.items() if name.endswith("_FILE")}
+        assert {path.split("/")[4] for path in files} == wanted.keys() - {"postgres"}
+        assert given["GRPC_TLS_KEY_FILE"] == "/etc/sampan/certificates/grpc/tls.key"
 
 
 @every_values

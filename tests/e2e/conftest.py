@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -151,13 +152,19 @@ def shop(system: Stack) -> Iterator[Shop]:
 
 
 @contextmanager
-def open_shop(system: Stack) -> Iterator[Shop]:
+def open_shop(system: Stack, *, https: ssl.SSLContext | None = None) -> Iterator[Shop]:
     """Opens the API of a stack that runs, and makes a merchant and two warehouses."""
+    url = system.settings.gateway_url
     with ExitStack() as clients:
 
         def client(key: str | None) -> httpx.Client:
             headers = {"Authorization": f"Bearer {key}"} if key else {}
-            made = httpx.Client(base_url=system.settings.gateway_url, headers=headers, timeout=40)
+            made = httpx.Client(
+                base_url=url if https is None else url.replace("http:", "https:"),
+                headers=headers,
+                timeout=40,
+                verify=True if https is None else https,
+            )
             return clients.enter_context(made)
 
         shop = Shop(

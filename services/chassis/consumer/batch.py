@@ -13,6 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from services.chassis import log, metrics
 from services.chassis.consumer import gaps
+from services.chassis.consumer.tracing import followed
 from services.chassis.crash import crash_point
 from services.chassis.envelope import EnvelopeError, Event, decode_record
 from services.chassis.pg import Connection, Database, is_timeout, is_transient
@@ -170,7 +171,8 @@ class BatchProcessor:
         positions = self.positions
         last = {item.place: item.record.offset + 1 for item in items}
         first = {place: positions[place] for place in last}
-        with _TRANSACTION_S[self._group].time():
+        events = [item.event for item in items if item.event is not None]
+        with followed(self._group, events), _TRANSACTION_S[self._group].time():
             outcome = await self._db.transact(functools.partial(self._apply, items, first, last, failure))
         crash_point("consumer.after_commit")
         if positions is self.positions:

@@ -161,6 +161,7 @@ class Consumer:
             heartbeat_interval_ms=self._session_timeout_ms // 4,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             metadata_max_age_ms=60_000,
+            **kafka.security(),
         )
         tasks: list[asyncio.Task[None]] = []
         try:

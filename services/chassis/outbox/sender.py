@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
-from services.chassis import kafka, log, metrics
+from services.chassis import kafka, log, metrics, trace
 from services.chassis.crash import crash_point
 from services.chassis.envelope import encode_headers
 
@@ -138,9 +138,11 @@ class Sender:
             while position < len(rows):
                 batch = producer.create_batch()
                 ids: list[int] = []
+                spans: list[trace.OpenSpan | None] = []
                 for id_, _, key, aggregate_id, version, type_, payload, traceparent, event_id, time in rows[
                     position:
                 ]:
+                    span = _begin_span(traceparent, topic, partition)
                     headers = encode_headers(
                         source,
                         event_id=event_id,
@@ -148,7 +150,7 @@ class Sender:
                         aggregate_id=aggregate_id,
                         version=version,
                         time=time,
-                        traceparent=traceparent,
+                        traceparent=traceparent if span is None else span.traceparent,
                     )
                     time_ms = int(time.timestamp() * 1000)
                     if (
@@ -157,11 +159,13 @@ class Sender:
                     ):
                         break
                     ids.append(id_)
+                    spans.append(span)
                 batch.close()
-                await confirm()
-                delivery = await producer.send_batch(batch, topic, partition=partition)
-                crash_point("relay.before_acknowledgement")
-                await self._acknowledged(delivery, topic)
+                with trace.ending(*spans):
+                    await confirm()
+                    delivery = await producer.send_batch(batch, topic, partition=partition)
+                    crash_point("relay.before_acknowledgement")
+                    await self._acknowledged(delivery, topic)
                 acknowledged += ids
                 position += len(ids)
         except (KafkaError, OSError, TimeoutError) as error:
@@ -197,3 +201,16 @@ class Sender:
         producer, self._producer = self._producer, None
         if producer is not None:
             await kafka.abandon_producer(producer)
+
+
+def _begin_span(traceparent: str | None, topic: str, partition: int) -> trace.OpenSpan | None:
+    # What was written outside of any request belongs to no trace, not to the one that happens to be current.
+    if not trace.is_sampled(traceparent):
+        return None
+    about = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": topic,
+        "messaging.destination.partition.id": str(partition),
+    }
+    return trace.start(f"send {topic}", "producer", parent=traceparent, attributes=about)

@@ -7,7 +7,7 @@ method's handler when the method is first called and keeps the wrapped one.
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -16,7 +16,13 @@ from grpc.aio import AbortError, ServicerContext
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import log, metrics, trace
-from services.chassis.errors import DeadlineExceeded, DomainError, Internal, ResourceExhausted
+from services.chassis.errors import (
+    DeadlineExceeded,
+    DomainError,
+    Internal,
+    PermissionDenied,
+    ResourceExhausted,
+)
 from services.chassis.rpc import deadline
 from services.chassis.rpc.status import status_of, trailing_metadata
 
@@ -48,11 +54,15 @@ Context: TypeAlias = "ServicerContext[Any, Any]"
 
 
 class CallGuard(grpc.aio.ServerInterceptor):
-    """Guards every method but health and reflection, which have to answer even under overload."""
+    """Guards every method but health and reflection, which have to answer even under overload.
 
-    def __init__(self, *, max_concurrent: int, deadline_s_max: float) -> None:
+    Where `clients` are given, only those may call whose certificate has one of these names.
+    """
+
+    def __init__(self, *, max_concurrent: int, deadline_s_max: float, clients: Collection[str] = ()) -> None:
         self.max_concurrent = max_concurrent
         self.deadline_s_max = deadline_s_max
+        self.clients = frozenset(name.encode() for name in clients)
         self.in_flight = 0
         self._guarded: dict[str, Handler] = {}
         _IN_FLIGHT.set_function(lambda: self.in_flight)
@@ -137,6 +147,12 @@ class _Call:
                     retry_after_s=OVERLOAD_RETRY_AFTER_S,
                 )
             )
+        if guard.clients and guard.clients.isdisjoint(_names_of(self._context)):
+            await self._finish(
+                PermissionDenied(
+                    "CLIENT_NOT_ALLOWED", "the names in your certificate are none of those that may call"
+                )
+            )
         guard.in_flight += 1
         left_s: float | None = self._context.time_remaining()
         if left_s is None or left_s > self._allowed_s:
@@ -146,7 +162,9 @@ class _Call:
             await self._timeout.__aenter__()
         deadline.begin(left_s)
         if trace.is_sampled(trace.current_traceparent()):
-            self._span = trace.span(self._method)
+            self._span = trace.span(
+                self._method, "server", attributes={"rpc.system.name": "grpc", "rpc.method": self._method}
+            )
             self._span.__enter__()
 
     async def __aexit__(
@@ -185,3 +203,9 @@ class _Call:
     def _note(self, code: str) -> None:
         _HANDLED[self._method, code].inc()
         _SECONDS[self._method].observe(time.perf_counter() - self._arrival)
+
+
+def _names_of(context: Context) -> Iterable[bytes]:
+    """The subject alternative names of the caller's certificate, which gRPC has accepted."""
+    names: Iterable[bytes] = context.auth_context().get("x509_subject_alternative_name", ())
+    return names

@@ -24,7 +24,13 @@ def make_server(settings: ServiceSettings, *, max_concurrent: int) -> grpc.aio.S
     """
     status.set_own_domain(settings.service_name())
     return grpc.aio.server(
-        interceptors=[CallGuard(max_concurrent=max_concurrent, deadline_s_max=settings.grpc_deadline_s_max)],
+        interceptors=[
+            CallGuard(
+                max_concurrent=max_concurrent,
+                deadline_s_max=settings.grpc_deadline_s_max,
+                clients=frozenset(settings.grpc_tls_clients),
+            )
+        ],
         options=server_options(
             connection_age_s_max=settings.grpc_connection_age_s_max,
             connection_age_grace_s=settings.grpc_connection_age_grace_s,

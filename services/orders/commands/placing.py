@@ -101,13 +101,14 @@ async def _place(
         now, offers = await offer_store.load_offers(connection, _keys_of([p.cart for p in ordered]))
     decided = [_decide(placement, offers, now, policy) for placement in ordered]
     crash_point("orders.place.before_commit")
-    taken = await store.place(
-        placing_db,
-        [_key_of(one) for one in decided],
-        [one.order for one in decided if one.order is not None],
-        [one.event for one in decided if one.event is not None],
-        now,
-    )
+    with trace.ending(*(_begin_span(one.placement, len(decided)) for one in decided)):
+        taken = await store.place(
+            placing_db,
+            [_key_of(one) for one in decided],
+            [one.order for one in decided if one.order is not None],
+            [one.event for one in decided if one.event is not None],
+            now,
+        )
     crash_point("orders.place.after_commit")
     new = [one for place, one in enumerate(decided) if place in taken]
     known = {}
@@ -209,6 +210,13 @@ def _answers(
             continue
         answers.append(Answer(key.response or b"", first is None))
     return answers
+
+
+def _begin_span(placement: Placement, batch_size: int) -> trace.OpenSpan | None:
+    if not trace.is_sampled(placement.traceparent):
+        return None
+    about: trace.Attributes = {"db.system.name": "postgresql", "db.operation.batch.size": batch_size}
+    return trace.start("place orders", "client", parent=placement.traceparent, attributes=about)
 
 
 def _log_placed(decided: _Decided) -> None:

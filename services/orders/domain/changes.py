@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from services.chassis import trace
 from services.orders.domain import payment as payments
 from services.orders.domain.order import Order, Parcel, ParcelState, Transition
 from services.orders.domain.payment import Payment, PaymentState, PaymentTrigger
@@ -146,7 +147,7 @@ class Changes:
                 order.version,
                 order.state,
                 trigger.cause if name is EventName.PROGRESSED else order.reason,
-                order.traceparent or traceparent,
+                trace.innermost(order.traceparent, traceparent),
             )
         )
         return decision

@@ -1,5 +1,7 @@
 """W3C trace context: what is valid, what is sampled, how it nests."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -88,7 +90,7 @@ def test_sampled_spans_nest_across_processes(spans: InMemorySpanExporter) -> Non
     assert carried is not None
     assert carried != SAMPLED
     assert trace.is_sampled(carried)
-    with trace.span("inner", parent=carried, order_count=3):
+    with trace.span("inner", parent=carried, attributes={"order_count": 3}):
         pass
     outer, inner = spans.get_finished_spans()
     assert outer.parent is not None
@@ -97,6 +99,60 @@ def test_sampled_spans_nest_across_processes(spans: InMemorySpanExporter) -> Non
     assert f"{inner.parent.span_id:016x}" == carried[36:52]
     assert inner.parent.trace_id == outer.parent.trace_id == int(TRACE_ID, 16)
     assert inner.attributes == {"order_count": 3}
+
+
+def test_a_trace_that_begins_here_has_a_first_span_without_a_parent(spans: InMemorySpanExporter) -> None:
+    trace.configure("test", sample_ratio=1.0, processor=SimpleSpanProcessor(spans))
+    begun = trace.incoming(None)
+    with trace.span("first", parent=begun), trace.span("second"):
+        pass
+    second, first = spans.get_finished_spans()
+    assert first.parent is None
+    assert f"{first.context.trace_id:032x}" == begun[3:35]
+    assert second.parent is not None
+    assert second.parent.span_id == first.context.span_id
+
+
+def test_a_batch_opens_a_span_for_each_sampled_item(spans: InMemorySpanExporter) -> None:
+    other = SAMPLED.replace("4bf9", "0000")
+    opened = [trace.start("store", "client", parent=parent) for parent in (SAMPLED, UNSAMPLED, other)]
+    assert [one is not None for one in opened] == [True, False, True]
+    for one in opened:
+        if one is not None:
+            one.end()
+    assert {f"{span.context.trace_id:032x}" for span in spans.get_finished_spans()} == {
+        TRACE_ID,
+        other[3:35],
+    }
+
+
+def test_without_an_exporter_nothing_of_opentelemetry_is_imported() -> None:
+    program = """
+import sys
+from services.chassis import trace
+trace.configure("test", sample_ratio=1.0)
+with trace.span("work", parent=trace.incoming(None)) as span:
+    assert span is None and trace.is_sampled(trace.current_traceparent())
+print([name for name in sys.modules if name.startswith("opentelemetry")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "kept"),
+    [
+        (SAMPLED, SAMPLED.replace("00f0", "1111"), SAMPLED.replace("00f0", "1111")),
+        (SAMPLED, SAMPLED.replace("4bf9", "0000"), SAMPLED),
+        (SAMPLED, None, SAMPLED),
+        (None, SAMPLED, SAMPLED),
+        (None, None, None),
+    ],
+)
+def test_a_trace_goes_on_from_its_innermost_span(
+    outer: str | None, inner: str | None, kept: str | None
+) -> None:
+    assert trace.innermost(outer, inner) == kept
 
 
 def test_a_failure_marks_the_span_without_its_text(spans: InMemorySpanExporter) -> None:

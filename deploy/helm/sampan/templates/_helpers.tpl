@@ -119,6 +119,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $use, $files := include "sampan.certificates" $service | fromYaml -}}
+{{- range $variable, $file := $files -}}
+{{- $_ := set $variables $variable (printf "/etc/sampan/certificates/%s/%s" $use $file) -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite $variables (deepCopy $root.Values.config) (deepCopy $service.config)) -}}
 {{- end -}}
 
@@ -135,6 +140,37 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 runAsNonRoot: true
 capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* A service's certificates: what for -> the variables that name their files. Takes a service. */}}
+{{- define "sampan.certificates" -}}
+{{- $all := dict
+  "grpc" (dict "GRPC_TLS_CERT_FILE" "tls.crt" "GRPC_TLS_KEY_FILE" "tls.key" "GRPC_TLS_CA_FILE" "ca.crt")
+  "http" (dict "GATEWAY_TLS_CERT_FILE" "tls.crt" "GATEWAY_TLS_KEY_FILE" "tls.key")
+  "kafka" (dict "KAFKA_CA_FILE" "ca.crt")
+  "postgres" dict
+-}}
+{{- $given := dict -}}
+{{- range $use, $secret := .certificates -}}
+{{- if and $secret (or (ne $use "http") (eq $.name "gateway")) (or (ne $use "postgres") $.facts.database) -}}
+{{- $_ := set $given $use (get $all $use) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $given -}}
+{{- end -}}
+
+{{/* Their volumes: the whole folder is mounted, or a renewed Secret would not reach the process. Takes a service. */}}
+{{- define "sampan.certificateVolumes" -}}
+{{- range $use, $_ := include "sampan.certificates" . | fromYaml }}
+- name: certificates-{{ $use }}
+  secret: {secretName: {{ get $.certificates $use }}, defaultMode: 0444}
+{{- end }}
+{{- end -}}
+
+{{- define "sampan.certificateMounts" -}}
+{{- range $use, $_ := include "sampan.certificates" . | fromYaml }}
+- {name: certificates-{{ $use }}, mountPath: /etc/sampan/certificates/{{ $use }}, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{/* The secret files, under the names of their variables: SECRETS_DIR finds them. Takes a map of references. */}}
