@@ -348,6 +348,15 @@ def _saturation() -> Row:
                 ),
             ),
             graph(
+                "Rate limits: refused a second, and for how long a gateway counts alone",
+                "short",
+                Query(
+                    "sum by (route_class, of) (rate(sampan_gateway_rate_limited_total[$__rate_interval]))",
+                    "{{route_class}} of a {{of}}",
+                ),
+                Query("max(sampan_gateway_rate_limit_alone_seconds)", "alone, s"),
+            ),
+            graph(
                 "Items in queues",
                 "short",
                 Query("sum by (batcher) (sampan_batcher_queued_items)", "{{batcher}}"),
