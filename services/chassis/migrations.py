@@ -9,9 +9,14 @@ A service's `migrations/` holds `0001_initial.py`, `0002_....py`, ... without ga
         migrations.execute('''CREATE TABLE ...; CREATE INDEX ...;''')
 
 There is no way down: a fault is mended by the next migration. While a release is rolled out, code of the one before it
-runs, and starts, over the newer schema: so a migration only adds or loosens, and what the older code needs goes a
-release later. Locks of several tables belong in several migrations, each a transaction of its own. Only the `setup`
-command imports Alembic; a serving process calls `require_head`.
+runs, and starts, over the newer schema: so a migration only adds or loosens. What takes away or tightens is a step of
+its own for afterwards, named `0007_post_...`: it runs when no process of the release before is left (`upgrade` with
+`post`), at the latest before the next release's own steps; the code works with and without it. A database without any
+schema gets all at once.
+
+Locks of several tables belong in several migrations, each a transaction of its own; an index on a table in use is made
+by `execute_alone`. `make lint` looks at the locks (deploy/schema_lint.py). Only set-up imports Alembic; a serving
+process calls `require_head`.
 """
 
 import asyncio
@@ -20,7 +25,7 @@ import importlib.resources
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
 import asyncpg
@@ -37,9 +42,10 @@ LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 600_000
 LOCK_ATTEMPTS_MAX = 5
 REPLICA_WAIT_S_MAX = 900.0
+REPLICA_POLL_S = 0.2
 LOCK_CONFLICTS = (asyncpg.LockNotAvailableError.sqlstate, asyncpg.DeadlockDetectedError.sqlstate)
 _REVISION = re.compile(r"^\d{4}$")
-_FILE = re.compile(r"^(?P<revision>\d{4})_[a-z0-9_]+\.py$")
+_FILE = re.compile(r"^(?P<revision>\d{4})_(?P<post>post_)?[a-z0-9_]+\.py$")
 
 _log = log.get(__name__)
 
@@ -52,6 +58,23 @@ class SchemaNotAtHead(RuntimeError):
     """The database's schema lacks what this code needs."""
 
 
+class Status(NamedTuple):
+    """Where a schema stands, the oldest revision that this code works with, and the newest that it brings."""
+
+    revision: str | None
+    needed: str
+    newest: str
+
+    @property
+    def state(self) -> Literal["behind", "current", "post steps open", "ahead"]:
+        """In a word: "behind" is what this code refuses to run on."""
+        if self.revision is None or not _REVISION.match(self.revision) or self.revision < self.needed:
+            return "behind"
+        if self.revision == self.newest:
+            return "current"
+        return "post steps open" if self.revision < self.newest else "ahead"
+
+
 def folder(service: str) -> Path:
     """Where a service's migrations are; `service` is "orders", or a dotted package that holds `migrations/`."""
     package = service if "." in service else f"services.{service}"
@@ -60,27 +83,40 @@ def folder(service: str) -> Path:
 
 def revisions(service: str) -> list[str]:
     """The revisions in their order, read from the file names; raises `MigrationFault` for a gap or a duplicate."""
-    found = sorted(
-        match["revision"]
-        for path in folder(service).iterdir()
-        if (match := _FILE.match(path.name)) is not None
-    )
+    found = [name[:4] for name in _files(service)]
     expected = [f"{number:04d}" for number in range(1, len(found) + 1)]
     if not found or found != expected:
         raise MigrationFault(f"{service}: migrations must be 0001 to the last without a gap, found {found}")
     return found
 
 
+def needed(service: str) -> str:
+    """The newest revision that is no step for afterwards: what this code cannot do without."""
+    before = [name for name in _files(service) if not _FILE.fullmatch(name)["post"]]  # type: ignore[index]
+    if not before or not before[0].startswith("0001"):
+        raise MigrationFault(f"{service}: the first migration cannot be one for afterwards")
+    return before[-1][:4]
+
+
+async def status(connection: Connection, service: str) -> Status:
+    """Where the schema of the connection's database stands."""
+    return Status(await _revision_of(connection), needed(service), revisions(service)[-1])
+
+
 async def check_at_head(connection: Connection, service: str) -> None:
-    """Raises `SchemaNotAtHead` unless the database has the newest migration of this code, or one of newer code."""
-    head = revisions(service)[-1]
-    current = await _revision_of(connection)
-    if _is_ahead(current, head):
-        _log.warning("the schema is newer than this code", service=service, revision=current, known=head)
-    elif current != head:
+    """Raises `SchemaNotAtHead` unless the database has every migration that this code needs; it may have newer ones."""
+    found = await status(connection, service)
+    if found.state == "behind":
         raise SchemaNotAtHead(
-            f"the {service} database is at revision {current or 'none'}, this code needs {head}: "
+            f"the {service} database is at revision {found.revision or 'none'}, this code needs {found.needed}: "
             f"run `python -m services.{service} setup`"
+        )
+    if found.state == "ahead":
+        _log.warning(
+            "the schema is newer than this code",
+            service=service,
+            revision=found.revision,
+            known=found.newest,
         )
 
 
@@ -100,29 +136,28 @@ async def upgrade(
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     replica_wait_s_max: float = REPLICA_WAIT_S_MAX,
+    post: bool = False,
 ) -> str:
-    """Brings the schema to the newest revision and returns it; several may call this at once.
+    """Brings the schema to what this code needs and returns its revision; several may call this at once.
 
-    A schema that is ahead of this code is left as it is.
+    With `post`, or where there is no schema yet, to the newest. A schema that is further is left as it is.
 
     One of them works while the others wait for its session lock (a direct connection, no PgBouncer in
     transaction mode). A table lock that cannot be had within `lock_timeout_ms` is tried again a few times,
     so that a migration never queues the service's traffic behind it for long.
     """
-    head = revisions(service)[-1]
-    guard = await pg.connect(
-        dsn, name=f"migrate-{service}", statement_timeout_ms=int(replica_wait_s_max * 1000)
-    )
+    guard = await pg.connect(dsn, name=f"migrate-{service}")
     try:
-        await guard.execute(
-            "SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, crc32(service.encode()) & 0x7FFFFFFF
-        )
-        if _is_ahead(await _revision_of(guard), head):
+        async with asyncio.timeout(replica_wait_s_max):
+            await _take_turn(guard, service)
+        found = await status(guard, service)
+        target = found.newest if post or found.revision is None else found.needed
+        if found.revision is not None and _REVISION.match(found.revision) and found.revision >= target:
             await check_at_head(guard, service)
-            return head
+            return found.revision
         for attempt in range(1, LOCK_ATTEMPTS_MAX + 1):
             try:
-                await _run(dsn, service, lock_timeout_ms, statement_timeout_ms)
+                await _run(dsn, service, target, lock_timeout_ms, statement_timeout_ms)
                 break
             except Exception as error:
                 if attempt == LOCK_ATTEMPTS_MAX or not _is_lock_conflict(error):
@@ -132,8 +167,8 @@ async def upgrade(
         await check_at_head(guard, service)
     finally:
         await guard.close(timeout=5)
-    _log.info("schema at head", service=service, revision=head)
-    return head
+    _log.info("schema at head", service=service, revision=target)
+    return target
 
 
 def execute(sql: str) -> None:
@@ -146,16 +181,43 @@ def execute(sql: str) -> None:
     bind.connection.dbapi_connection.run_async(lambda connection: connection.execute(sql))  # type: ignore[union-attr]
 
 
+def execute_alone(sql: str) -> None:
+    """Runs one statement outside any transaction, however long others hold it up. For migrations only.
+
+    That is for `CREATE INDEX CONCURRENTLY` and `VALIDATE CONSTRAINT`, which let traffic through while they work. Broken
+    off, the migration begins anew: before an index is made, `DROP INDEX CONCURRENTLY IF EXISTS` takes half of one away.
+    """
+    from alembic import op
+
+    with op.get_context().autocommit_block():
+        driver: Any = op.get_bind().connection.dbapi_connection
+        # Waiting in a queue that holds up nobody is no reason to give up.
+        driver.run_async(lambda connection: connection.execute("SET lock_timeout = 0"))
+        try:
+            driver.run_async(lambda connection: connection.execute(sql))
+        finally:
+            driver.run_async(lambda connection: connection.execute("RESET lock_timeout"))
+
+
+def _files(service: str) -> list[str]:
+    return sorted(path.name for path in folder(service).iterdir() if _FILE.match(path.name) is not None)
+
+
+async def _take_turn(guard: Connection, service: str) -> None:
+    """Waits for the lock by asking again: a statement that waits for it would hold up an index made concurrently."""
+    number = crc32(service.encode()) & 0x7FFFFFFF
+    while True:
+        if await guard.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, number):
+            return
+        await asyncio.sleep(REPLICA_POLL_S)
+
+
 async def _revision_of(connection: Connection) -> str | None:
     try:
         revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return None
     return revision
-
-
-def _is_ahead(current: str | None, head: str) -> bool:
-    return current is not None and _REVISION.match(current) is not None and current > head
 
 
 def _is_lock_conflict(error: BaseException | None) -> bool:
@@ -167,7 +229,7 @@ def _is_lock_conflict(error: BaseException | None) -> bool:
     return False
 
 
-async def _run(dsn: str, service: str, lock_timeout_ms: int, statement_timeout_ms: int) -> None:
+async def _run(dsn: str, service: str, target: str, lock_timeout_ms: int, statement_timeout_ms: int) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -185,12 +247,12 @@ async def _run(dsn: str, service: str, lock_timeout_ms: int, statement_timeout_m
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade, service)
+            await connection.run_sync(_upgrade, service, target)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: "AlchemyConnection", service: str) -> None:
+def _upgrade(connection: "AlchemyConnection", service: str, target: str) -> None:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -209,7 +271,7 @@ def _upgrade(connection: "AlchemyConnection", service: str) -> None:
                 raise MigrationFault(
                     f"the {service} database is at {revision}, which this code does not know: it is newer than the code"
                 )
-        return script._upgrade_revs("head", current)
+        return script._upgrade_revs(target, current)
 
     with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=connection, target_metadata=None, transaction_per_migration=True)

@@ -91,5 +91,7 @@ CREATE INDEX parked_event_open ON parked_event (grp, topic, aggregate_id, id) WH
 
 DISCARDED_SCHEMA = """
 -- What was given up is looked up for each gap that is found, and kept for ever.
+-- The lock lasts for a moment: what is parked are a few rows.
+-- squawk-ignore require-concurrent-index-creation
 CREATE INDEX parked_event_discarded ON parked_event (grp, topic, aggregate_id) WHERE state = 'DISCARDED';
 """

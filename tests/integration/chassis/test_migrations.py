@@ -171,3 +171,82 @@ async def test_a_table_in_use_delays_a_migration_but_is_not_blocked_by_it(
     await reading.commit()
     assert await upgrading == "0001"
     await connection.close()
+
+
+def write_steps(folder: Path, **steps: str) -> None:
+    """Lays a migrations folder down: by file name what each `upgrade` does; more steps may come later."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, body in steps.items():
+        revision = name[1:5]
+        before = repr(f"{int(revision) - 1:04d}") if revision != "0001" else "None"
+        (folder / f"{name[1:]}.py").write_text(
+            "from services.chassis import migrations\n"
+            f"revision = {revision!r}\ndown_revision = {before}\n"
+            f"def upgrade():\n    {body}\n"
+        )
+
+
+async def test_a_step_for_afterwards_waits_for_its_command_or_for_the_next_release(
+    database_factory: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code serves before and after it; set-up leaves it, and the next release's own steps come behind it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    service, folder = "rolled.service", tmp_path / "rolled" / "service" / "migrations"
+    write_steps(folder, _0001_initial="migrations.execute('CREATE TABLE t (a int, b int)')")
+    dsn, other = database_factory(None), database_factory(None)
+    assert await migrations.upgrade(dsn, service) == "0001"
+    write_steps(
+        folder,
+        _0002_more="migrations.execute('ALTER TABLE t ADD COLUMN c int')",
+        _0003_post_less="migrations.execute('ALTER TABLE t DROP COLUMN b')",
+    )
+    connection = await pg.connect(dsn, name="test")
+    assert (await migrations.status(connection, service)).state == "behind"
+    assert await migrations.upgrade(dsn, service) == "0002"
+    await migrations.check_at_head(connection, service)
+    assert (await migrations.status(connection, service)).state == "post steps open"
+    assert await migrations.upgrade(dsn, service, post=True) == "0003"
+    await migrations.check_at_head(connection, service)
+    assert await migrations.upgrade(dsn, service) == "0003"
+    assert (await migrations.status(connection, service)).state == "current"
+    await connection.close()
+
+    # A database that is made now has nobody working on it; one that was left waiting is caught up.
+    assert await migrations.upgrade(other, service) == "0003"
+    late = database_factory(None)
+    write_steps(folder, _0004_next="migrations.execute('ALTER TABLE t ADD COLUMN d int')")
+    assert await migrations.upgrade(late, service) == "0004"
+    assert await migrations.upgrade(dsn, service) == "0004"
+
+
+async def test_an_index_is_made_beside_a_transaction_and_replicas_that_wait(
+    database_factory: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the lock's time-out nor the replicas' turn ends it; writing goes on meanwhile."""
+    monkeypatch.syspath_prepend(tmp_path)
+    service, folder = "indexed.service", tmp_path / "indexed" / "service" / "migrations"
+    dsn = database_factory(None)
+    write_steps(folder, _0001_initial="migrations.execute('CREATE TABLE t (a int)')")
+    await migrations.upgrade(dsn, service)
+    write_steps(folder, _0002_index="migrations.execute_alone('CREATE INDEX CONCURRENTLY t_a ON t (a)')")
+    connection, watching = await pg.connect(dsn, name="test"), await pg.connect(dsn, name="watch")
+    working = connection.transaction()
+    await working.start()
+    await connection.execute("INSERT INTO t VALUES (1)")
+    upgrading = [asyncio.create_task(migrations.upgrade(dsn, service, lock_timeout_ms=100)) for _ in range(2)]
+
+    async def waits() -> bool:
+        return bool(
+            await watching.fetchval(
+                "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' "
+                "AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '0.3 s')"
+            )
+        )
+
+    await eventually(waits)
+    await watching.execute("INSERT INTO t VALUES (2)")
+    await working.commit()
+    assert await asyncio.gather(*upgrading) == ["0002", "0002"]
+    assert await watching.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass")
+    await watching.close()
+    await connection.close()
