@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -24,6 +25,15 @@ async def examine(settings: AuditSettings) -> tuple[bool, list[Result]]:
     """Waits for rest, then audits; also tells whether rest was found."""
     settled = await settle(settings.bootstrap, settings.dsns, s_max=settings.settle_s_max)
     return settled, await audit(settings)
+
+
+def document(settled: bool, results: Sequence[Result]) -> dict[str, Any]:
+    """The outcome as plain values."""
+    return {
+        "settled": settled,
+        "exit_code": exit_code(results),
+        "checks": [result.as_json() for result in results],
+    }
 
 
 def exit_code(results: Sequence[Result]) -> int:
@@ -55,12 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         )
     if settings.json_path is not None:
         settings.json_path.parent.mkdir(parents=True, exist_ok=True)
-        document = {
-            "settled": settled,
-            "exit_code": code,
-            "checks": [result.as_json() for result in results],
-        }
-        settings.json_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(document(settled, results), indent=2, ensure_ascii=False)
+        settings.json_path.write_text(text + "\n", "utf-8")
     if settings.metrics_path is not None:
         write_metrics(settings.metrics_path, results, settled=settled)
     verdict = {EXIT_HOLDS: "all hold", EXIT_BROKEN: "BROKEN", EXIT_COULD_NOT_RUN: "not all could be examined"}

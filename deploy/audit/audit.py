@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from deploy.audit.access_checks import AccessExamination
 from deploy.audit.checks import CONSUMING_DATABASES, Check, Findings, Result, examine_rows, run
 from deploy.audit.cross_checks import CrossExamination
 from deploy.audit.history_checks import history_checks
@@ -47,6 +49,7 @@ def all_checks(settings: AuditSettings) -> list[Check]:
         *sql_checks(settings.dsns, late_s_max=settings.late_s_max),
         *CrossExamination(settings.dsns).checks(),
         *TopicExamination(settings.bootstrap, settings.dsns, injected=settings.injected).checks(),
+        *AccessExamination(settings.bootstrap, settings.dsns["access"], injected=settings.injected).checks(),
         *queue_checks(settings.dsns, parked_expected=settings.parked_expected),
     ]
     if settings.history is not None:
@@ -61,7 +64,8 @@ async def audit(settings: AuditSettings) -> list[Result]:
 
 def print_results(console: Console, results: Sequence[Result]) -> None:
     """A table of all checks, then the first offenders of those that failed."""
-    table = Table(header_style="bold")
+    # A line that is no terminal's is for grep.
+    table = Table(header_style="bold", box=box.HEAVY_HEAD if console.is_terminal else None)
     table.add_column("")
     table.add_column("check", no_wrap=True)
     table.add_column("what must be true", overflow="fold")

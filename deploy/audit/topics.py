@@ -151,12 +151,29 @@ class Topics:
         injected: Collection[tuple[str, int, int]] = frozenset(),
     ) -> PartitionScan:
         """Reads a partition from its first record to its present end, without those that a test put there."""
+        begin, end = await self._bounds(partition)
+        scan = PartitionScan(partition.topic, partition.partition, begin, end)
+        async for record in self._between(partition, begin, end):
+            if (record.topic, record.partition, record.offset) not in injected:
+                scan.take(record, gapless=gapless)
+        return scan
+
+    async def records(self, partition: TopicPartition) -> AsyncIterator[ConsumerRecord]:
+        """The records of a partition from its first to its present end."""
+        async for record in self._between(partition, *await self._bounds(partition)):
+            yield record
+
+    async def _bounds(self, partition: TopicPartition) -> tuple[int, int]:
         begin = (await self._consumer.beginning_offsets([partition]))[partition]
         end = (await self._consumer.end_offsets([partition]))[partition]
-        scan = PartitionScan(partition.topic, partition.partition, begin, end)
+        return begin, end
+
+    async def _between(
+        self, partition: TopicPartition, begin: int, end: int
+    ) -> AsyncIterator[ConsumerRecord]:
         if begin == end:
             # Stopped just after it was given a partition, the consumer loses its own cancellation and never ends.
-            return scan
+            return
         self._consumer.assign([partition])
         self._consumer.seek(partition, begin)
         position, silent = begin, 0
@@ -165,12 +182,10 @@ class Topics:
                 partition, timeout_ms=POLL_TIMEOUT_MS, max_records=RECORDS_MAX
             )
             for record in batches.get(partition, ()):
-                here = (record.topic, record.partition, record.offset)
-                if record.offset < end and here not in injected:
-                    scan.take(record, gapless=gapless)
+                if record.offset < end:
+                    yield record
             moved = await self._consumer.position(partition)
             silent = 0 if moved > position else silent + 1
             if silent > SILENT_POLLS_MAX:
                 raise BrokerUnreachable(f"{partition.topic}/{partition.partition} stands still at {position}")
             position = moved
-        return scan

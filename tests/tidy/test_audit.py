@@ -18,7 +18,7 @@ _row = re.compile(r"^\| (\d+) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 def checks() -> set[str]:
     """The ids of all checks, those of a recorded history included."""
-    nowhere = {"catalog": "", "orders": "", "warehouse": ""}
+    nowhere = {"access": "", "catalog": "", "orders": "", "warehouse": ""}
     settings = AuditSettings(nowhere, "", 0, 0, Path("history.jsonl"), "t", None, 0)
     return {check.id for check in all_checks(settings)}
 
@@ -32,7 +32,8 @@ def checks_under_faults() -> set[str]:
 
 def test_every_check_is_seen_to_catch_a_corruption() -> None:
     caught = {check for check, *_ in test_corruptions.CORRUPTIONS}
-    importlib.import_module("tests.integration.audit.test_topic_corruptions")
+    for module in ("test_topic_corruptions", "test_access_corruptions"):
+        importlib.import_module(f"tests.integration.audit.{module}")
     assert caught | world.CATCHERS.keys() == checks()
 
 
