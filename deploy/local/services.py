@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import urllib.error
@@ -45,9 +46,14 @@ class ServiceProcess:
         pid_file: Path,
         log_file: Path,
         process_name: str = "",
+        root: Path = ROOT,
     ) -> None:
+        """`root` is the tree whose code runs: another one is another release."""
         self.name = name
         self.environment = dict(environment)
+        if root != ROOT:
+            self.environment["PYTHONPATH"] = os.pathsep.join((str(root), str(root / "gen")))
+        self.root = root
         self.admin_url = admin_url
         self.process = BackgroundProcess(process_name or name, pid_file=pid_file, log_file=log_file)
 
@@ -72,12 +78,12 @@ class ServiceProcess:
     def fingerprint(self) -> str:
         """Hash what decides the service's behaviour: its code, the chassis, the stubs, the lock and its variables."""
         digest = hashlib.sha256()
-        sources = [ROOT / "requirements.txt", ROOT / "gen" / "contracts.sha256"]
+        sources = [self.root / "requirements.txt", self.root / "gen" / "contracts.sha256"]
         for folder in ("chassis", self.name):
-            sources += sorted((ROOT / "services" / folder).rglob("*"))
+            sources += sorted((self.root / "services" / folder).rglob("*"))
         for source in sources:
             if source.is_file() and "__pycache__" not in source.parts:
-                digest.update(f"{source.relative_to(ROOT)}\0".encode() + source.read_bytes())
+                digest.update(f"{source.relative_to(self.root)}\0".encode() + source.read_bytes())
         for name, value in sorted(self.environment.items()):
             if name.startswith(VARIABLE_PREFIXES):
                 digest.update(f"{name}={value}\0".encode())
@@ -91,7 +97,7 @@ class ServiceProcess:
             try:
                 done = subprocess.run(
                     [sys.executable, "-m", f"services.{self.name}", "setup"],
-                    cwd=ROOT,
+                    cwd=self.root,
                     env=self.environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -113,7 +119,9 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start the service; it is not ready yet."""
-        self.process.start(self.command, environment=self.environment, fingerprint=self.fingerprint())
+        self.process.start(
+            self.command, environment=self.environment, folder=self.root, fingerprint=self.fingerprint()
+        )
 
     def wait_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until the service says that it is ready; raise StackError with its last words otherwise."""

@@ -17,7 +17,7 @@ from deploy.local.keys import ensure_keys
 from deploy.local.postgres import Postgres
 from deploy.local.processes import BackgroundProcess
 from deploy.local.services import ServiceProcess
-from deploy.local.settings import DATABASES, SERVICES, StackError, StackSettings
+from deploy.local.settings import DATABASES, ROOT, SERVICES, StackError, StackSettings
 
 Say = Callable[[str, str], None]
 """Takes who speaks and what is said."""
@@ -81,17 +81,19 @@ class Stack:
     @cached_property
     def services(self) -> dict[str, ServiceProcess]:
         """The services by name, with the variables they are started with."""
+        return {name: self.service(name) for name in SERVICES}
+
+    def service(self, name: str, *, root: Path = ROOT) -> ServiceProcess:
+        """A service with its variables, of this tree's code or of another's."""
         environment = self.settings.service_environment(bootstrap=self.bootstrap, dsns=self.dsns)
-        return {
-            name: ServiceProcess(
-                name,
-                environment,
-                admin_url=self.settings.admin_url(name),
-                pid_file=self.settings.pids / f"{name}.pid",
-                log_file=self.settings.logs / f"{name}.log",
-            )
-            for name in SERVICES
-        }
+        return ServiceProcess(
+            name,
+            environment,
+            admin_url=self.settings.admin_url(name),
+            pid_file=self.settings.pids / f"{name}.pid",
+            log_file=self.settings.logs / f"{name}.log",
+            root=root,
+        )
 
     @property
     def processes(self) -> list[BackgroundProcess]:
