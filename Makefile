@@ -7,12 +7,12 @@ LOCAL := $(PY) -m deploy.local
 PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
-.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-chaos test-tls chaos laws fuzz replay audit \
+.PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-upgrade test-backup test-chaos test-tls chaos laws fuzz replay audit \
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
 	monitoring monitoring-down monitoring-check test-monitoring dashboards \
 	openapi asyncapi sdk test-sdk docs site \
-	lint format types layers proto-lint proto-breaking pages lock wheels
+	lint format types layers proto-lint proto-breaking schema-lint pages lock wheels
 
 help: ## List all targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ test-unit: gen ## The tests that need no server
 
 test-integration: gen ## The tests on real PostgreSQL and real Kafka
 	@$(PYTEST) tests/component tests/integration $(ARGS)
+
+test-upgrade: gen ## Roll from the previous release to this one while orders flow (UPGRADE_FROM=commit)
+	@TEST_UPGRADE=1 $(PYTEST) tests/upgrade $(ARGS)
+
+test-backup: gen ## Back up under load, destroy, restore, audit: to the last acknowledged order, and to one moment
+	@TEST_BACKUP=1 $(PYTEST) tests/backup $(ARGS)
 
 laws: gen ## The generated tests only (PROFILE=deep: anew each time and twenty times as long)
 	@$(PYTEST) -m hypothesis --hypothesis-profile=$(or $(PROFILE),ci) $(if $(filter deep,$(PROFILE)),-o timeout=7200) $(ARGS)
@@ -138,7 +144,7 @@ TOOLS := $(CURDIR)/.local/tools/bin
 
 images: ## Build the images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
 	@SAMPAN_REVISION=$$(git rev-parse HEAD 2>/dev/null) SAMPAN_CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
-		docker compose build
+		docker compose --profile tools build
 
 compose-secrets: ## Make the passwords and keys that compose.yaml mounts, where they are missing
 	@$(PYTHON) -m deploy.compose.prepare
@@ -163,7 +169,7 @@ chart-check: gen chart-tools ## Lint the Helm chart and check what it renders ag
 
 # --- The tree
 
-lint: gen proto-lint proto-breaking layers types ## All checks of code and contracts
+lint: gen proto-lint proto-breaking schema-lint layers types ## All checks of code and contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 
@@ -183,13 +189,16 @@ proto-lint: gen ## Lint the contracts
 proto-breaking: gen ## Compare the contracts with the latest release, else with the commit before
 	@$(PY) proto/breaking.py
 
-pages: gen ## Write docs/configuration.md and docs/problems.md anew from the code
+schema-lint: gen ## Hold the migrations against what locks a table in use, or breaks the release before
+	@$(PY) -m deploy.schema_lint
+
+pages: gen ## Write docs/configuration.md, docs/problems.md and docs/cli.md anew from the code
 	@$(PY) -m deploy.pages
 
 lock: setup ## Resolve and lock all versions anew (ARGS=--upgrade takes newer ones)
 	@$(PY) -m deploy.local.lock $(ARGS)
 
-wheels: gen ## Build the distributions of contracts, chassis and services into dist/
-	@for part in proto $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)); do \
+wheels: gen ## Build the distributions of contracts, chassis, services and command line into dist/
+	@for part in proto $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml deploy/*/pyproject.toml)); do \
 		$(PY) -m uv build --quiet --wheel --no-build-isolation --python $(PY) --out-dir dist $$part || exit 1; \
 	done; ls dist/*.whl

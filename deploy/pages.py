@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: docs/configuration.md and docs/problems.md. Run by `make pages`.
+"""Write the pages that are made from the code: configuration.md, problems.md and cli.md in docs/. Run by `make pages`.
 
 `python -m deploy.pages --check` only tells whether they are current; it exits 1 where one is not.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from deploy.cli.page import cli_markdown
 from deploy.local.settings import MONITORING_PORT_DEFAULTS, PORT_DEFAULTS, ROOT
 from services.access.config import AccessSettings
 from services.catalog.config import CatalogSettings
@@ -61,14 +62,16 @@ TOOLS = """
 | `ORDERS` | `make replay` | all | Only the first so many orders of the file. |
 | `ORDERS` | `make bench-memory` | `1000000` | Orders altogether. |
 | `RUN` | `make replay` | the time | Name of the run; one that is known is resumed, not doubled. |
-| `SAMPAN_URL` | `make replay`, `bench`, `-flood` | the local stack's | Address of the gateway. |
-| `SAMPAN_API_KEY` | `make replay`, `bench`, `-flood` | from `GATEWAY_API_KEYS_FILE` | An operator's key. Secret. |
-| `GATEWAY_API_KEYS_FILE` | `make replay`, `bench`, `-flood` | `.local/keys/gateway-api-keys.json` | Holds it. |
+| `SAMPAN_URL` | `sampan`, `make replay`, `bench*` | the local stack's | Address of the gateway. |
+| `SAMPAN_API_KEY` | `sampan`, `make replay`, `bench*` | of `GATEWAY_API_KEYS_FILE` | An administrator's key. Secret. |
+| `GATEWAY_API_KEYS_FILE` | `sampan`, `make replay`, `bench*` | `.local/keys/gateway-api-keys.json` | Holds it. |
 | `JSON` | `make bench*`, `chaos` | | Where the figures or the report are written as JSON. |
 | `RUNS` | `make bench`, `bench-growth`, `bench-replicas` | `3`, `3`, `2` | How often each part is measured. |
 | `SKUS`, `PAST_ORDERS` | `make bench-growth` | `10000000`, `5000000` | Size of the large stack; SKUs by 10,000. |
 | `KEEP` | `make bench-growth` | | Anything: the filled stacks' data are kept for the next time. |
 | `BENCH_POSTGRES_DSN` | `make bench` | the local stack's | A superuser's URL of the PostgreSQL to compare. Secret. |
+| `UPGRADE_FROM` | `make test-upgrade` | `deploy/previous-release` | The commit or tag to roll from. |
+| `NO_COLOR` | `sampan` | | Anything: no colours on a terminal. |
 | `CHAOS_ORDERS` | `make test-chaos`, `test` | `1000` | Orders of each crash run. |
 | `SOURCE_URL` | `make docs` | | Where the site's links to source files lead: `https://code.example/main`. |
 | `PROFILE` | `make laws` | `ci` | `deep`: drawn anew each time and twenty times as much. |
@@ -99,7 +102,7 @@ def configuration() -> str:
     return f"{HEAD}{LOCAL}{ports}{TOOLS}{tables}"
 
 
-PAGES = {"configuration.md": configuration, "problems.md": catalogue_markdown}
+PAGES = {"configuration.md": configuration, "problems.md": catalogue_markdown, "cli.md": cli_markdown}
 
 
 def main(arguments: list[str]) -> int:

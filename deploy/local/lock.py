@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("chassis", "access", "catalog", "orders", "warehouse", "webhooks", "gateway")
+DISTRIBUTIONS = (*(f"services/{service}" for service in SERVICES), "deploy/cli")
+OWN = sorted(("contracts", *SERVICES))
 HEADER = "# Locked versions with hashes, made by `make lock`. Do not edit: change {source} and lock again.\n"
 
 
@@ -22,7 +24,7 @@ def compile_lock(target: Path, sources: list[str], *, constraint: str | None, up
         sys.executable,
         *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
         *("--generate-hashes", "--no-emit-index-url", "--no-header"),
-        *("--no-emit-package", "sampan-chassis", "--no-emit-package", "sampan-contracts"),
+        *(part for name in OWN for part in ("--no-emit-package", f"sampan-{name}")),
         *sources,
     ]
     if constraint is not None:
@@ -44,12 +46,12 @@ def compile_lock(target: Path, sources: list[str], *, constraint: str | None, up
 def main(arguments: list[str]) -> int:
     """Lock everything; `--upgrade` takes the newest allowed versions."""
     upgrade = "--upgrade" in arguments
-    projects = [f"services/{service}/pyproject.toml" for service in SERVICES] + ["proto/pyproject.toml"]
+    projects = [f"{folder}/pyproject.toml" for folder in (*DISTRIBUTIONS, "proto")]
     compile_lock(ROOT / "requirements.txt", ["requirements.in", *projects], constraint=None, upgrade=upgrade)
-    for service in SERVICES:
+    for folder in DISTRIBUTIONS:
         compile_lock(
-            ROOT / "services" / service / "requirements.txt",
-            [f"services/{service}/pyproject.toml"],
+            ROOT / folder / "requirements.txt",
+            [f"{folder}/pyproject.toml"],
             constraint="requirements.txt",
             upgrade=upgrade,
         )

@@ -156,6 +156,11 @@ class Postgres:
     def running(self) -> bool:
         return self.process.pid is not None
 
+    @property
+    def was_made(self) -> bool:
+        """Whether there is such a server here, running or not: it has passwords."""
+        return self._passwords_file.exists()
+
     def start(self) -> None:
         """Make the cluster if there is none, start the server and wait until it answers."""
         if not self.running:

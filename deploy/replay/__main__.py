@@ -75,19 +75,27 @@ async def replay(settings: ReplaySettings, sales: Sales, orders: Sequence[SaleOr
     return report
 
 
+def carry_out(settings: ReplaySettings) -> Report:
+    """Reads the file and replays it. Raises UnreadableFile, and what `replay` raises."""
+    sales = read_sales(settings.file)
+    orders = sales.orders[: settings.orders_max]
+    print(f"replay: run {settings.run}: {len(orders):,} of {len(sales.orders):,} orders", file=sys.stderr)
+    return uvloop.run(replay(settings, sales, orders))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one replay from the command line."""
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
         settings = parse(arguments)
-        sales = read_sales(settings.file)
-    except (SettingsError, UnreadableFile) as error:
+    except SettingsError as error:
         print(f"replay: {error}", file=sys.stderr)
         return EXIT_COULD_NOT_RUN
-    orders = sales.orders[: settings.orders_max]
-    print(f"replay: run {settings.run}: {len(orders):,} of {len(sales.orders):,} orders", file=sys.stderr)
     try:
-        report = uvloop.run(replay(settings, sales, orders))
+        report = carry_out(settings)
+    except UnreadableFile as error:
+        print(f"replay: {error}", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
     except (prepare.PreparationFailed, following.UnexpectedAnswer, PatienceEnded) as error:
         print(f"replay: {error}", file=sys.stderr)
         print(f"replay: go on with RUN={settings.run}: nothing is doubled", file=sys.stderr)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -90,7 +91,7 @@ class Report:
         for name, value in self.facts.items():
             facts.add_row(name, value if isinstance(value, str) else f"{value:,}")
         console.print(facts)
-        table = Table(show_header=True, header_style="bold")
+        table = Table(header_style="bold", box=box.HEAVY_HEAD if console.is_terminal else None)
         table.add_column("")
         table.add_column("what")
         table.add_column("number", justify="right")

@@ -5,13 +5,15 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from deploy.local.settings import StackError, StackSettings
 
+ROLE_WORDS: Mapping[str, Sequence[str]] = {"administrator": ("administrator", "operator")}
+"""What a role may be called in the file of keys: earlier releases had another word."""
 _RUN = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 
 
@@ -48,14 +50,17 @@ class ReplaySettings:
     """Whether an audit of the databases and topics ends the replay."""
 
 
-def target_of(environment: Mapping[str, str]) -> Target:
-    """The local stack's API, or the one of SAMPAN_URL and SAMPAN_API_KEY. Raises SettingsError."""
+def target_of(environment: Mapping[str, str], role: str = "administrator") -> Target:
+    """The local stack's API, or the one of SAMPAN_URL and SAMPAN_API_KEY. Raises SettingsError.
+
+    `role` is that of the key to take from the local stack's file.
+    """
     stack = _stack(environment)
     base_url = environment.get("SAMPAN_URL", stack.gateway_url).rstrip("/")
     api_key = environment.get("SAMPAN_API_KEY", "")
     if not api_key:
         keys_file = Path(environment.get("GATEWAY_API_KEYS_FILE") or stack.keys / "gateway-api-keys.json")
-        api_key = _operator_key(keys_file)
+        api_key = _key_of(keys_file, ROLE_WORDS.get(role, (role,)))
     return Target(base_url, api_key)
 
 
@@ -83,9 +88,7 @@ def parse(arguments: Sequence[str]) -> ReplaySettings:
     given = parser.parse_args(arguments)
     if not given.file:
         raise SettingsError("which file? make replay FILE=online_retail.csv.xz [ORDERS=n]")
-    run = given.run or time.strftime("%y%m%d%H%M%S", time.gmtime())
-    if not _RUN.fullmatch(run):
-        raise SettingsError("a run's name is 1 to 16 of a-z, 0-9 and inner hyphens")
+    run = run_name(given.run)
     return ReplaySettings(
         file=Path(given.file),
         target=target_of(os.environ),
@@ -96,9 +99,22 @@ def parse(arguments: Sequence[str]) -> ReplaySettings:
         patience_s=given.patience,
         repeat_every=given.repeat_every,
         json_path=given.json,
-        history_path=given.history or _stack(os.environ).folder / "replay" / f"{run}.jsonl",
+        history_path=given.history or history_path(run),
         audits=not given.no_audit,
     )
+
+
+def run_name(text: str) -> str:
+    """The name of a run, made of the time where none is given. Raises SettingsError."""
+    name = text or time.strftime("%y%m%d%H%M%S", time.gmtime())
+    if not _RUN.fullmatch(name):
+        raise SettingsError("a run's name is 1 to 16 of a-z, 0-9 and inner hyphens")
+    return name
+
+
+def history_path(run: str) -> Path:
+    """Where the operations of a run are recorded."""
+    return _stack(os.environ).folder / "replay" / f"{run}.jsonl"
 
 
 def _stack(environment: Mapping[str, str]) -> StackSettings:
@@ -108,17 +124,17 @@ def _stack(environment: Mapping[str, str]) -> StackSettings:
         raise SettingsError(str(error)) from error
 
 
-def _operator_key(keys_file: Path) -> str:
+def _key_of(keys_file: Path, roles: Collection[str]) -> str:
     try:
         entries = json.loads(keys_file.read_text("utf-8"))
-        return next(str(entry["key"]) for entry in entries if entry["role"] == "operator")
+        return next(str(entry["key"]) for entry in entries if entry["role"] in roles)
     except FileNotFoundError:
         raise SettingsError(
             f"no API key: there is no {keys_file}. "
             "Start the stack by `make up`, or set SAMPAN_URL and SAMPAN_API_KEY"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
-        raise SettingsError(f"{keys_file} holds no key of the role operator") from None
+        raise SettingsError(f"{keys_file} holds no key of the role {' or '.join(roles)}") from None
 
 
 def _count(text: str) -> int:

@@ -23,7 +23,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "payments.md",
         ),
     ),
-    ("For operators", ("operations.md", "configuration.md", "capacity.md")),
+    ("For operators", ("operations.md", "cli.md", "backup.md", "configuration.md", "capacity.md")),
     ("For the one on call", ("runbooks/index.md", "runbooks/*.md")),
     (
         "How it works",

@@ -53,5 +53,7 @@ async def serve(settings: AccessSettings) -> None:
         await runtime.serve(server, services=rpc.SERVICES)
 
 
+COMMANDS = cli.Service(name="access", settings=AccessSettings, serve=serve, setup=setup, topics=events.topics)
+
 if __name__ == "__main__":
-    cli.run(cli.Service(name="access", settings=AccessSettings, serve=serve, setup=setup))
+    cli.run(COMMANDS)

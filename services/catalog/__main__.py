@@ -47,5 +47,9 @@ async def serve(settings: CatalogSettings) -> None:
         await runtime.serve(server, services=rpc.SERVICES)
 
 
+COMMANDS = cli.Service(
+    name="catalog", settings=CatalogSettings, serve=serve, setup=setup, topics=events.topics
+)
+
 if __name__ == "__main__":
-    cli.run(cli.Service(name="catalog", settings=CatalogSettings, serve=serve, setup=setup))
+    cli.run(COMMANDS)

@@ -9,27 +9,18 @@ parked = ParkedEvents("orders", lambda db: HANDLERS)
 cli.run(cli.Service(..., list_parked=parked.list, replay_parked=parked.replay, discard_parked=parked.discard))
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from services.chassis import kafka, migrations
-from services.chassis.cli import ParkedQuery
+from services.chassis.cli import ParkedQuery, Topics
 from services.chassis.config import DatabaseServiceSettings, StoringServiceSettings
 from services.chassis.consumer import Handler, discard_rows, parked_rows, replay_rows
-from services.chassis.kafka import TopicSpec
 from services.chassis.lifecycle import Runtime
 from services.chassis.pg import Database
 
 Rows = Iterable[Mapping[str, object]]
-
-
-class Topics(Protocol):
-    """The topics that a service owns, with so many partitions and copies."""
-
-    def __call__(self, *, partitions: int, replication: int) -> Sequence[TopicSpec]:
-        """The topics."""
 
 
 async def set_up(settings: DatabaseServiceSettings, service: str, topics: Topics) -> None:

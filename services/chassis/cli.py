@@ -1,4 +1,4 @@
-"""The commands of `python -m services.<service>`, the same for every service.
+"""The commands of `python -m services.<service>`, the same for every service: what its container runs.
 
     serve           run until told to stop (the default)
     setup           migrate the database and create the topics; safe to repeat and to run twice at once
@@ -17,12 +17,13 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 import uvloop
 
 from services.chassis import config, kafka, log, tls
 from services.chassis.errors import DomainError
+from services.chassis.kafka import TopicSpec
 from services.chassis.lifecycle import CannotStart
 
 S = TypeVar("S", bound=config.ProcessSettings)
@@ -50,18 +51,29 @@ class ParkedQuery:
     across_gaps: bool = False
 
 
+class Topics(Protocol):
+    """The topics that a service owns, with so many partitions and copies."""
+
+    def __call__(self, *, partitions: int, replication: int) -> Sequence[TopicSpec]:
+        """The topics."""
+
+
 Hook = Callable[[S], Awaitable[None]]
 ParkedHook = Callable[[S, ParkedQuery], Awaitable[Iterable[Mapping[str, object]]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Service(Generic[S]):
-    """What a service does for each command; a command without a hook does not exist for it."""
+    """What a service does for each command; a command without a hook does not exist for it.
+
+    A service's `__main__` holds its own as COMMANDS, where the operators' command line finds it too (deploy/cli).
+    """
 
     name: str
     settings: type[S]
     serve: Hook[S]
     setup: Hook[S] | None = None
+    topics: Topics | None = None
     list_parked: ParkedHook[S] | None = None
     replay_parked: ParkedHook[S] | None = None
     discard_parked: ParkedHook[S] | None = None

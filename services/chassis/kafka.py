@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -146,6 +146,64 @@ async def stop_consumer(consumer: AIOKafkaConsumer, *, s_max: float = STOP_S_MAX
             await consumer._client.close()
 
 
+class Difference(NamedTuple):
+    """How a topic is not as wanted. `setting`: "topic", "partitions", "replication", or what Kafka calls it."""
+
+    topic: str
+    setting: str
+    wanted: str
+    found: str | None
+
+
+async def differences(
+    bootstrap: str, topics: Sequence[TopicSpec], *, client_id: str = "sampan-cli"
+) -> list[Difference]:
+    """How the topics differ from what their owners want; changes nothing. Raises Kafka's errors.
+
+    A topic without a setting that its broker is too old to know is not blamed for it.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        **_security,
+    )
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        found = [
+            Difference(spec.name, "topic", "present", None) for spec in topics if spec.name not in existing
+        ]
+        for spec in topics:
+            if spec.name in existing:
+                found += await _compare(admin, spec)
+        return found
+    finally:
+        await admin.close()
+
+
+async def _compare(admin: AIOKafkaAdminClient, spec: TopicSpec) -> list[Difference]:
+    (described,) = await admin.describe_topics([spec.name])
+    partitions = described["partitions"]
+    copies = min((len(partition["replicas"]) for partition in partitions), default=0)
+    values = {name: value for name, value, *_ in await _settings_of(admin, spec.name)}
+    compared = [
+        ("partitions", str(spec.partitions), str(len(partitions))),
+        ("replication", str(spec.replication), str(copies)),
+        *((name, wanted, values[name]) for name, wanted in spec.config.items() if name in values),
+    ]
+    return [Difference(spec.name, *one) for one in compared if one[1] != one[2]]
+
+
+async def _settings_of(admin: AIOKafkaAdminClient, topic: str) -> Sequence[Sequence[Any]]:
+    """A topic's settings as Kafka describes them: name, value, whether it is fixed, where it comes from, ..."""
+    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    ((code, _, _, _, entries),) = described.resources
+    if code:
+        raise for_code(code)(f"the settings of topic {topic} could not be read")
+    return entries  # type: ignore[no-any-return]
+
+
 async def ensure_topics(
     bootstrap: str, topics: Sequence[TopicSpec], *, s_max: float = 60.0, client_id: str = "sampan-setup"
 ) -> None:
@@ -241,10 +299,7 @@ async def _let_in_the_future(admin: AIOKafkaAdminClient, topics: Sequence[TopicS
         wanted = spec.config.get(TIMESTAMP_AHEAD)
         if wanted is None:
             continue
-        (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, spec.name)])
-        ((code, _, _, _, entries),) = described.resources
-        if code:
-            raise for_code(code)(f"the settings of topic {spec.name} could not be read")
+        entries = await _settings_of(admin, spec.name)
         values = {name: value for name, value, *_ in entries}
         # Brokers before 3.6 do not know it.
         if values.get(TIMESTAMP_AHEAD, wanted) == wanted:

@@ -13,8 +13,10 @@ A composition root, in short (services/orders/__main__.py is a whole one):
             pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(...), server)
             await runtime.serve(server, services=rpc.SERVICES)
 
+    COMMANDS = cli.Service(name="orders", settings=OrdersSettings, serve=serve, setup=setup, ...)
+
     if __name__ == "__main__":
-        cli.run(cli.Service(name="orders", settings=OrdersSettings, serve=serve, setup=setup, ...))
+        cli.run(COMMANDS)
 
 On SIGTERM or SIGINT `serve` returns after the server has drained, and leaving the `async with` stops the
 tasks and runs the closers, the newest first. A task that crashes stops the process in the same way, but with

@@ -29,8 +29,8 @@ VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) outbox;
 -- Says by a session lock of its own that a relay lives.
 SELECT pg_advisory_lock($1, pg_backend_pid());
 
--- name: count_relays
--- How many relays of this database live.
+-- name: count_locks
+-- How many session locks of a class are held in this database: of relays, how many live; of buckets, how many are served.
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid = $1::integer::oid AND objsubid = 2 AND granted;

@@ -156,16 +156,17 @@ def _start_workers(
         runtime.spawn(workers.repeat(name, functools.partial(look, desk), pause_s=period_s, full=1), name)
 
 
+PARKED = assembly.ParkedEvents(SERVICE, lambda _: events.HANDLERS)
+COMMANDS = cli.Service(
+    name=SERVICE,
+    settings=OrdersSettings,
+    serve=serve,
+    setup=setup,
+    topics=published.topics,
+    list_parked=PARKED.list,
+    replay_parked=PARKED.replay,
+    discard_parked=PARKED.discard,
+)
+
 if __name__ == "__main__":
-    parked = assembly.ParkedEvents(SERVICE, lambda _: events.HANDLERS)
-    cli.run(
-        cli.Service(
-            name=SERVICE,
-            settings=OrdersSettings,
-            serve=serve,
-            setup=setup,
-            list_parked=parked.list,
-            replay_parked=parked.replay,
-            discard_parked=parked.discard,
-        )
-    )
+    cli.run(COMMANDS)

@@ -121,16 +121,17 @@ def handlers(database: Database) -> Mapping[str, Handler]:
     return {events.GROUP: events.handler(Holds(database, news).apply)}
 
 
+PARKED = assembly.ParkedEvents(NAME, handlers)
+COMMANDS = cli.Service(
+    name=NAME,
+    settings=WarehouseSettings,
+    serve=serve,
+    setup=setup,
+    topics=events.topics,
+    list_parked=PARKED.list,
+    replay_parked=PARKED.replay,
+    discard_parked=PARKED.discard,
+)
+
 if __name__ == "__main__":
-    parked = assembly.ParkedEvents(NAME, handlers)
-    cli.run(
-        cli.Service(
-            name=NAME,
-            settings=WarehouseSettings,
-            serve=serve,
-            setup=setup,
-            list_parked=parked.list,
-            replay_parked=parked.replay,
-            discard_parked=parked.discard,
-        )
-    )
+    cli.run(COMMANDS)

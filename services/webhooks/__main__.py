@@ -83,16 +83,16 @@ async def serve(settings: WebhooksSettings) -> None:
         await runtime.serve(server, services=rpc.SERVICES)
 
 
+PARKED = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: events.handle})
+COMMANDS = cli.Service(
+    name=NAME,
+    settings=WebhooksSettings,
+    serve=serve,
+    setup=setup,
+    list_parked=PARKED.list,
+    replay_parked=PARKED.replay,
+    discard_parked=PARKED.discard,
+)
+
 if __name__ == "__main__":
-    parked = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: events.handle})
-    cli.run(
-        cli.Service(
-            name=NAME,
-            settings=WebhooksSettings,
-            serve=serve,
-            setup=setup,
-            list_parked=parked.list,
-            replay_parked=parked.replay,
-            discard_parked=parked.discard,
-        )
-    )
+    cli.run(COMMANDS)

@@ -49,7 +49,11 @@ def runtime_packages() -> set[str]:
     """What the services depend on, without our own distributions."""
     stated = [
         requirement
-        for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "proto" / "pyproject.toml"]
+        for path in [
+            *ROOT.glob("services/*/pyproject.toml"),
+            ROOT / "deploy" / "cli" / "pyproject.toml",
+            ROOT / "proto" / "pyproject.toml",
+        ]
         for requirement in tomllib.loads(path.read_text(encoding="utf-8"))["project"]["dependencies"]
     ]
     return {name for name in map(package_of, stated) if not name.startswith("sampan-")}

@@ -1,8 +1,18 @@
 """The transactional outbox: events are rows of the deciding transaction first, and Kafka records soon after."""
 
 from services.chassis.envelope import OutboxMessage
+from services.chassis.outbox import status
 from services.chassis.outbox.append import BUCKETS, MessageTooLarge, append, columns
 from services.chassis.outbox.relay import OutboxRelay
 from services.chassis.schema import OUTBOX_SCHEMA
 
-__all__ = ["BUCKETS", "OUTBOX_SCHEMA", "MessageTooLarge", "OutboxMessage", "OutboxRelay", "append", "columns"]
+__all__ = [
+    "BUCKETS",
+    "OUTBOX_SCHEMA",
+    "MessageTooLarge",
+    "OutboxMessage",
+    "OutboxRelay",
+    "append",
+    "columns",
+    "status",
+]

@@ -43,7 +43,7 @@ class BucketShare:
         asyncpg prepares a statement in a message of its own, and a session that waits for the next one is not idle: the
         locks of a process that is frozen in between would stay for as long as it is.
         """
-        await self._connection.fetchval(self._queries["count_relays"], RELAY_LOCK_CLASS)
+        await self._connection.fetchval(self._queries["count_locks"], RELAY_LOCK_CLASS)
         await self._connection.execute(self._queries["unlock_buckets"], BUCKET_LOCK_CLASS, [])
         await self._connection.execute(self._queries["lock_buckets"], BUCKET_LOCK_CLASS, [], 0)
 
@@ -56,7 +56,7 @@ class BucketShare:
         if not self._joined:
             await self._connection.execute(self._queries["join_relays"], RELAY_LOCK_CLASS)
             self._joined = True
-        self.living = await self._connection.fetchval(self._queries["count_relays"], RELAY_LOCK_CLASS)
+        self.living = await self._connection.fetchval(self._queries["count_locks"], RELAY_LOCK_CLASS)
         share = ceil(BUCKETS / self.living)
         before = self.held
         if len(before) > share:

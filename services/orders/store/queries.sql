@@ -372,6 +372,23 @@ LEFT JOIN LATERAL (
     SELECT create_time, order_id FROM page ORDER BY create_time DESC, order_id DESC LIMIT 1
 ) AS last ON true;
 
+-- name: list_waiting
+-- The orders in state $1 that wait for the warehouse for more than $2 seconds, by the rules of walk_waiting: the oldest
+-- $3, each with the moment since when, and how often the warehouse was asked again.
+SELECT o.order_id, o.tenant_id, o.state, asked.since,
+       extract(epoch FROM now() - asked.since)::float8 AS waiting_s, asked.times
+FROM orders AS o
+CROSS JOIN LATERAL (
+    SELECT max(t.time) FILTER (WHERE t.from_state IS DISTINCT FROM t.to_state) AS since,
+           count(*) FILTER (WHERE t.cause = 'OrderStalled' AND t.to_state = $1) AS times
+    FROM order_transitions AS t WHERE t.order_id = o.order_id
+) AS asked
+WHERE o.state = $1 AND o.state NOT IN ('DELIVERED', 'CANCELLED', 'EXPIRED', 'REJECTED')
+  AND o.create_time < now() - make_interval(secs => $2)
+  AND asked.since < now() - make_interval(secs => $2)
+  AND ($1 <> 'CONFIRMED' OR NOT EXISTS (SELECT 1 FROM order_parcels AS q WHERE q.order_id = o.order_id))
+ORDER BY o.create_time, o.order_id LIMIT $3;
+
 -- name: select_reminders
 -- What the warehouse was told of orders: where to, and until when to hold, computed as at placement: $2 seconds past
 -- the payment window, or $3 seconds from placement where that was prepaid; at least $4 seconds from now.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -30,6 +31,17 @@ class Page(NamedTuple):
     due: dict[UUID, int]
 
 
+class WaitingOrder(NamedTuple):
+    """An order that waits for the warehouse: since when, for how many seconds, and how often it was asked again."""
+
+    order_id: UUID
+    tenant_id: str
+    state: str
+    since: datetime
+    waiting_s: float
+    asked_again: int
+
+
 async def walk(
     connection: Connection, state: OrderState, after: Position, patience: Patience, *, rows: int, due_max: int
 ) -> Page:
@@ -50,6 +62,14 @@ async def walk(
     end = Position(row["create_time"], row["order_id"]) if row["seen"] == rows else None
     due = dict(zip(row["due_ids"] or (), row["due_versions"] or (), strict=True))
     return Page(end, row["stuck"], row["unanswered"], due)
+
+
+async def list_waiting(
+    connection: Connection, state: OrderState, *, wait_s: float, limit: int
+) -> list[WaitingOrder]:
+    """The orders in a state that wait for the warehouse for longer than `wait_s`, for a person: the oldest first."""
+    rows = await connection.fetch(queries()["list_waiting"], state, wait_s, limit)
+    return [WaitingOrder(*row) for row in rows]
 
 
 async def load_reminders(

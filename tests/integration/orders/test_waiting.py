@@ -16,7 +16,7 @@ from services.orders.commands import waiting as waiting_commands
 from services.orders.commands.placing import PlacementPolicy
 from services.orders.commands.waiting import Waiting
 from services.orders.domain.states import OrderState
-from services.orders.store.waiting import Patience
+from services.orders.store.waiting import Patience, list_waiting
 from tests.integration.orders.running import TENANT, Running, advanced, payment_name, running, state_name
 
 pytestmark = pytest.mark.postgres
@@ -100,6 +100,18 @@ async def test_only_orders_that_wait_for_the_warehouse_are_asked_for(dsn: str) -
         await orders.cancel(cancelled)
         await orders.tell(warehouse_events.FulfilmentCancelled(order_id=cancelled.order_id))
         await pass_time(orders, WAIT_S + 1)
+        async with orders.desk.db.connection() as connection:
+            listed = {
+                state: [
+                    str(one.order_id) for one in await list_waiting(connection, state, wait_s=WAIT_S, limit=9)
+                ]
+                for state in measures.ANSWERED_BY_WAREHOUSE
+            }
+        assert listed == {
+            OrderState.PENDING: [],
+            OrderState.CONFIRMED: [without_parcels.order_id],
+            OrderState.CANCELLING: [cancelling.order_id],
+        }
         assert await waiting(orders).look() == 2
         for order, times in (
             (without_parcels, 1),

@@ -1,0 +1,1 @@
+"""The operators' command line: `sampan`. docs/cli.md lists its commands and exit codes."""
