@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -112,6 +113,17 @@ async def test_what_is_told_as_it_is_stored_passes(world: World) -> None:
 
 async def test_what_still_waits_in_the_outbox_is_no_fault(world: World) -> None:
     await world.access.move_tenant(TENANT, TenantState.SUSPENDED, actor=ACTOR)
+    assert (await world.result()).status == "ok"
+
+
+async def test_what_an_older_release_could_not_say_is_no_fault(world: World) -> None:
+    content = KeyContent("Another", (Role.READER,), (), (), None)
+    await world.access.create_key(TENANT, "r2", lambda _: content, actor=ACTOR)
+    (message,) = await world.take()
+    snapshot = events_pb.ApiKeySnapshot.FromString(message.payload)
+    assert snapshot.HasField("limits")
+    snapshot.ClearField("limits")
+    await world.tell(replace(message, payload=snapshot.SerializeToString()))
     assert (await world.result()).status == "ok"
 
 
