@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.postgres import run_blocking
-from deploy.local.settings import DATABASES, ROOT
+from deploy.local.settings import DATABASES, ROOT, TENANT_ID
 from tests.e2e.conftest import Document, Shop, key, order_body
 
 pytestmark = pytest.mark.stack
@@ -239,7 +239,9 @@ def test_what_the_page_says_erases_it(shop: Shop, order_id: str) -> None:
     async def erase() -> None:
         connection = await asyncpg.connect(shop.stack.dsns["orders"])
         for statement in statements:
-            await connection.execute(statement.replace("<buyer_ref>", WORDS["buyer_ref"]))
+            await connection.execute(
+                statement.replace("<buyer_ref>", WORDS["buyer_ref"]).replace("<tenant_id>", TENANT_ID)
+            )
         await connection.close()
 
     run_blocking(erase())

@@ -107,7 +107,9 @@ async def _system(**changes: object) -> AsyncIterator[System]:
     gateway.snapshots.caught_up.set()
     gateway.tail.caught_up.set()
     gateway.feed.source = None
-    http = HttpServer(gateway.app, settings.client_limits(), drain_grace_s=5)
+    http = HttpServer(
+        gateway.app, settings.client_limits(), drain_grace_s=5, certificates=settings.certificates()
+    )
     listener = listen(settings, "port")
     serving = asyncio.create_task(http.run(listener))
     port = listener.getsockname()[1]
