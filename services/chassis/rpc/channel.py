@@ -21,7 +21,9 @@ from services.chassis.tls import Watched
 
 RETRY_ATTEMPTS_MAX = 4
 RETIRE_S = 60.0
-"""How long calls under way have on a channel whose certificate was replaced: longer than any unary call takes."""
+"""How long a channel whose certificate was replaced stays open: longer than nearly all calls take."""
+CALL_S_MAX = 600.0
+"""What the few that are left then have: the longest deadline that a setting allows."""
 
 Certificates = Watched[grpc.ChannelCredentials]
 
@@ -189,5 +191,6 @@ async def _end_with(span: trace.OpenSpan, call: grpc.aio.Call) -> None:
 async def _retire(channel: grpc.aio.Channel) -> None:
     try:
         await asyncio.sleep(RETIRE_S)
+        await channel.close(CALL_S_MAX)
     finally:
         await channel.close()
