@@ -146,6 +146,8 @@ class StackSettings:
             "WEBHOOKS_SECRET_KEYS_FILE": str(self.keys / WEBHOOK_KEYS_FILE),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "PYTHONUNBUFFERED": "1",
+            # gRPC's core would tell of every refused handshake in lines of its own, which are no JSON.
+            "GRPC_VERBOSITY": "ERROR",
             **self.extra,
         }
 
