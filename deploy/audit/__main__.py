@@ -44,6 +44,15 @@ def exit_code(results: Sequence[Result]) -> int:
     return EXIT_COULD_NOT_RUN if "could not run" in statuses else EXIT_HOLDS
 
 
+def warn_of_unrest(settings: AuditSettings) -> None:
+    """Says that what was found may be no fault."""
+    print(
+        f"audit: the system had not come to rest within {settings.settle_s_max:g} s; "
+        "what was under way may show as a fault",
+        file=sys.stderr,
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one audit from the command line."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -58,11 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     code = exit_code(results)
     print_results(Console(width=None if sys.stdout.isatty() else 140), results)
     if not settled:
-        print(
-            f"audit: the system had not come to rest within {settings.settle_s_max:g} s; "
-            "what was under way may show above as a fault",
-            file=sys.stderr,
-        )
+        warn_of_unrest(settings)
     if settings.json_path is not None:
         settings.json_path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document(settled, results), indent=2, ensure_ascii=False)

@@ -53,6 +53,8 @@ def audit(
             metrics_path=metrics,
         )
         settled, results = exits.run(auditing.examine(settings))
+        if not settled:
+            auditing.warn_of_unrest(settings)
         if metrics is not None:
             write_metrics(metrics, results, settled=settled)
     if as_json:
