@@ -70,6 +70,7 @@ async def replaying(topic: str, positions: Sequence[int], *, bootstrap: str) -> 
         auto_offset_reset="none",
         isolation_level="read_committed",
         metadata_max_age_ms=60_000,
+        **kafka.security(),
     )
     try:
         await client.start()
