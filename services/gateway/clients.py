@@ -35,7 +35,14 @@ _WAREHOUSE_RETRYABLE = (
     ),
 )
 _WEBHOOKS_RETRYABLE = (
-    "sampan.webhooks.v1.EndpointService",
+    # A second deletion would find nothing.
+    *(
+        f"sampan.webhooks.v1.EndpointService/{method}"
+        for method in (
+            *("CreateEndpoint", "GetEndpoint", "ListEndpoints", "UpdateEndpoint"),
+            *("RotateSecret", "EnableEndpoint", "DisableEndpoint"),
+        )
+    ),
     *(
         f"sampan.webhooks.v1.DeliveryService/{method}"
         for method in ("GetDelivery", "ListDeliveries", "Redeliver")

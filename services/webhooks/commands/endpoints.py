@@ -106,9 +106,7 @@ class Endpoints:
             await store.insert_endpoint(connection, new, sealed_by=self._vault.sealed_by)
             return Issued(new, text)
 
-        issued = await self._database.transact(work)
-        _note("created", issued.endpoint)
-        return issued
+        return _noted("created", await self._database.transact(work))
 
     async def get(self, tenant_id: str, endpoint_id: str) -> Endpoint:
         """One endpoint; raises EndpointNotFound."""
@@ -187,9 +185,7 @@ class Endpoints:
             await store.update_secrets(connection, after, sealed_by=self._vault.sealed_by)
             return Issued(after, text)
 
-        issued = await self._database.transact(work)
-        _note("secret rotated", issued.endpoint)
-        return issued
+        return _noted("secret rotated", await self._database.transact(work))
 
     async def seal_anew(self, *, limit: int) -> int:
         """Seals at most `limit` secrets by the first key that an older one has sealed; how many."""
@@ -261,6 +257,12 @@ async def _repeated(
     if earlier != fingerprint:
         raise RequestIdReused
     return Issued(await stored(connection, tenant_id, str(made), lock=False), "")
+
+
+def _noted(what: str, issued: Issued) -> Issued:
+    if not issued.replayed:
+        _note(what, issued.endpoint)
+    return issued
 
 
 def _note(what: str, endpoint: Endpoint) -> None:
