@@ -73,6 +73,7 @@ TOOLS = """
 | `UPGRADE_FROM` | `make test-upgrade` | `deploy/previous-release` | The commit or tag to roll from. |
 | `NO_COLOR` | `sampan` | | Anything: no colours on a terminal. |
 | `CHAOS_ORDERS` | `make test-chaos`, `test` | `1000` | Orders of each crash run. |
+| `TEST_WEB` | the tests in `tests/web` | | Anything: all of them; else only an order's journey. |
 | `SOURCE_URL` | `make docs` | | Where the site's links to source files lead: `https://code.example/main`. |
 | `PROFILE` | `make laws` | `ci` | `deep`: drawn anew each time and twenty times as much. |
 | `MINUTES` | `make chaos`, `fuzz` | `5`, `10` | How long. |

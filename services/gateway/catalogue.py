@@ -69,6 +69,12 @@ _CATALOGUE = (
     ("TENANT_SUSPENDED", 403, "Tenant suspended", "The door is closed to the tenant; the platform opens it."),
     ("ROUTE_NOT_FOUND", 404, "No such route", "There is nothing at this path."),
     (
+        "PAGES_NOT_BUILT",
+        404,
+        "Pages not built",
+        "The storefront and the console are not in the folder that `GATEWAY_WEB_DIR` names; `make web` builds them.",
+    ),
+    (
         "METHOD_NOT_ALLOWED",
         405,
         "Method not allowed",

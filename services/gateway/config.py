@@ -100,6 +100,11 @@ class GatewaySettings(ProcessSettings):
         description="Origins whose pages may call the API from a browser, separated by commas; `*` for all. "
         "Empty: none.",
     )
+    web_dir: str = Field(
+        default="",
+        max_length=4096,
+        description="Folder of the storefront's and the console's pages, built by `make web`. Empty: none are served.",
+    )
     compress_bytes_min: int = Field(
         default=1400,
         ge=0,

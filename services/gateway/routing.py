@@ -71,7 +71,11 @@ class Router:
             for name in route.path_names:
                 path = path.replace(f"{{{name}}}", "{id:str}")
             shape = path.partition("}:")[0] + "}" if route.verb else path
-            shapes[shape][route.verb][route.method] = Served.of(route)
+            by_method = shapes[shape][route.verb]
+            by_method[route.method] = Served.of(route)
+            if route.method == HttpMethod.GET and route.roles is None:
+                # Pages and documents: the same answer, of which the server sends the head only.
+                by_method[HttpMethod.HEAD] = by_method[HttpMethod.GET]
         self.app = Litestar(
             route_handlers=[self._handler(path, by_verb) for path, by_verb in shapes.items()],
             exception_handlers={Exception: _on_exception},

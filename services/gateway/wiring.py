@@ -43,10 +43,12 @@ from services.gateway.routes.route import Route
 from services.gateway.routes.stock import StockRoutes
 from services.gateway.routes.tenants import Tenants
 from services.gateway.routes.warehouses import Warehouses
+from services.gateway.routes.web import Web
 from services.gateway.routes.webhooks import Webhooks
 from services.gateway.sold_out import SoldOut
 from services.gateway.streams import Streams
 from services.gateway.tokens import make_tokens
+from services.gateway.web_files import WebFiles
 
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
 AVAILABILITY_TOPIC = "sampan.warehouse.availability.v1"
@@ -179,6 +181,7 @@ class Gateway:
             *Tenants(clients, settings).routes(),
             *Webhooks(clients, settings).routes(),
             *meta.routes(),
+            *Web(WebFiles(settings.web_dir)).routes(),
         )
         meta.openapi = msgspec.json.encode(openapi_document(self.routes))
         callers = Callers(
