@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 	bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
 	monitoring monitoring-down monitoring-check test-monitoring dashboards \
-	openapi asyncapi sdk test-sdk docs site \
+	openapi asyncapi sdk test-sdk web test-web docs site \
 	lint format types layers proto-lint proto-breaking schema-lint pages lock wheels
 
 help: ## List all targets
@@ -132,6 +132,12 @@ sdk: gen ## Make, compile and type-check the TypeScript and Python clients in di
 test-sdk: sdk ## Let both clients place an order and read it back, on a system of its own
 	@$(PYTEST) tests/e2e/test_clients.py $(ARGS)
 
+web: gen ## Build the storefront's and the console's pages in dist/web, on the TypeScript client
+	@$(PY) -m deploy.web
+
+test-web: web ## Shop in Thai and Spanish and work in the console, in a real Chromium (ARGS: of pytest)
+	@TEST_WEB=1 $(PYTEST) tests/web $(ARGS)
+
 docs: gen ## Build the documentation site in dist/site; a broken link fails
 	@$(PY) -m deploy.site
 
@@ -143,6 +149,7 @@ HELM_VERSION := v3.21.4
 TOOLS := $(CURDIR)/.local/tools/bin
 
 images: ## Build the images (BASE_IMAGE, SAMPAN_VERSION, SAMPAN_IMAGES as docs/containers.md says)
+	@if [ -x $(PY) ] && [ -d gen/sampan ]; then $(PY) -m deploy.web --if-stale || true; fi
 	@SAMPAN_REVISION=$$(git rev-parse HEAD 2>/dev/null) SAMPAN_CREATED=$$(git log -1 --format=%cI 2>/dev/null) \
 		docker compose --profile tools build
 

@@ -45,6 +45,12 @@ def document() -> dict[str, Any]:
     return made
 
 
+def write_document() -> None:
+    """Write the document where the generators read it."""
+    TARGET.mkdir(parents=True, exist_ok=True)
+    DOCUMENT.write_text(json.dumps(document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def typescript() -> None:
     """Generate, compile and check the TypeScript client."""
     source = SOURCES / "typescript"
@@ -78,9 +84,7 @@ def python() -> None:
 
 def main() -> int:
     """Make both."""
-    TARGET.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document(), indent=2, ensure_ascii=False)
-    DOCUMENT.write_text(text + "\n", encoding="utf-8")
+    write_document()
     try:
         for make, place in ((typescript, TYPESCRIPT), (python, PYTHON)):
             make()

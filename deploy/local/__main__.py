@@ -10,6 +10,7 @@ import time
 from deploy.local import report
 from deploy.local.settings import StackError, StackSettings
 from deploy.local.stack import Narrator, Stack
+from deploy.local.web import PagesBuild
 
 
 def main() -> int:
@@ -62,13 +63,20 @@ def bring_up(stack: Stack, *, servers_only: bool, demo: bool) -> None:
     """Start the stack; then seed it and follow the demonstration order."""
     started = time.monotonic()
     stack.check()
-    stack.start_servers()
-    if not servers_only:
-        stack.start_services()
-        if demo:
-            from deploy.local.demo import demonstrate
+    if servers_only:
+        stack.start_servers()
+    else:
+        pages = PagesBuild()
+        try:
+            stack.start_servers()
+            stack.start_services()
+            if demo:
+                from deploy.local.demo import demonstrate
 
-            demonstrate(stack)
+                demonstrate(stack)
+            pages.finish(lambda text: stack.say("web", text))
+        finally:
+            pages.stop()
         report.print_addresses(stack)
     stack.say("stack", f"up in {time.monotonic() - started:.1f} s")
 

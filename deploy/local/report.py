@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local import kafka
-from deploy.local.keys import ROLES
+from deploy.local.keys import ROLES, ensure_keys
 from deploy.local.settings import LOOPBACK, SERVICES, WEBHOOK_KEYS_FILE, StackError
 from deploy.local.stack import Stack
+from deploy.local.web import are_built
 
 MIB = 1024**2
 
@@ -53,6 +54,7 @@ def print_addresses(stack: Stack) -> None:
     rows = [
         ("HTTP API", f"{url}/v1"),
         ("API reference", f"{url}/docs  ({url}/openapi.json)"),
+        *_pages(stack),
         ("metrics", "  ".join(f"{name} {stack.settings.admin_url(name)}/metrics" for name in SERVICES[:2])),
         ("", "  ".join(f"{name} {stack.settings.admin_url(name)}/metrics" for name in SERVICES[2:])),
         ("gRPC", "  ".join(f"{name} {_addresses(stack)[name]}" for name in SERVICES if name != "gateway")),
@@ -73,6 +75,18 @@ def print_addresses(stack: Stack) -> None:
     for name, value in rows:
         print(f"  {name:<14} {value}")
     print(flush=True)
+
+
+def _pages(stack: Stack) -> list[tuple[str, str]]:
+    """The pages' addresses, each with the key that opens it: keys of the demonstration, on loopback."""
+    if not are_built():
+        return [("storefront", "not built: install Node.js 18 or newer, then `make web`")]
+    keys = ensure_keys(stack.settings.keys)
+    url = stack.settings.gateway_url
+    return [
+        ("storefront", f"{url}/shop#key={keys['storefront']}"),
+        ("console", f"{url}/console#key={keys['operator']}"),
+    ]
 
 
 def print_environment(stack: Stack) -> None:

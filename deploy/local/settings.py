@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+WEB_PAGES = ROOT / "dist" / "web"
+"""Where `make web` builds the storefront's and the console's pages."""
 LOOPBACK = "127.0.0.1"
 TENANT_ID = "demo"
 WEBHOOK_KEYS_FILE = "webhooks-secret-keys"
@@ -144,6 +146,7 @@ class StackSettings:
             "KAFKA_BOOTSTRAP": bootstrap,
             "GATEWAY_API_KEYS_FILE": str(self.keys / "gateway-api-keys.json"),
             "WEBHOOKS_SECRET_KEYS_FILE": str(self.keys / WEBHOOK_KEYS_FILE),
+            "GATEWAY_WEB_DIR": str(WEB_PAGES),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "PYTHONUNBUFFERED": "1",
             # gRPC's core would tell of every refused handshake in lines of its own, which are no JSON.

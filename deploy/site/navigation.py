@@ -16,6 +16,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "api.md",
             "api-reference.md",
             "sdks.md",
+            "pages.md",
             "events.md",
             "topics.md",
             "webhooks.md",

