@@ -48,7 +48,8 @@ clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stub
 WORKERS ?= 2
 
 test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
-	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos --ignore tests/tls $(ARGS)
+	@# The browser's driver keeps an event loop of its own running, which no other test of its process would bear.
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos --ignore tests/tls --ignore tests/web $(ARGS)
 	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
 
 test-unit: gen ## The tests that need no server
