@@ -46,10 +46,13 @@ clean: ## Stop everything and delete data, logs and keys (ALL=1: downloads, stub
 # --- Proof
 
 WORKERS ?= 2
+# The longest first, so that no worker waits at the end for another's; and what has a process of its own, or its own target, aside.
+TESTS ?= tests/e2e tests/integration \
+	$(filter-out tests/e2e tests/integration tests/chaos tests/tls tests/web %.py %__pycache__,$(wildcard tests/*))
 
 test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
-	@# The browser's driver keeps an event loop of its own running, which no other test of its process would bear.
-	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore tests/chaos --ignore tests/tls --ignore tests/web $(ARGS)
+	@# Not tests/web: a browser's driver keeps an event loop running, which no other test of its process would bear.
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
 
 test-unit: gen ## The tests that need no server
