@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 
 .PHONY: help setup gen up down restart status logs clean test test-unit test-integration test-upgrade test-backup test-chaos test-tls chaos laws fuzz replay audit \
-	bench bench-flood bench-growth bench-memory bench-replicas \
+	test-long bench bench-flood bench-growth bench-memory bench-replicas \
 	images compose-secrets compose-up compose-order compose-down test-containers chart-tools chart-check \
 	monitoring monitoring-down monitoring-check test-monitoring dashboards \
 	openapi asyncapi sdk test-sdk web test-web docs site \
@@ -49,11 +49,17 @@ WORKERS ?= 2
 # The longest first, so that no worker waits at the end for another's; and what has a process of its own, or its own target, aside.
 TESTS ?= tests/e2e tests/integration \
 	$(filter-out tests/e2e tests/integration tests/chaos tests/tls tests/web %.py %__pycache__,$(wildcard tests/*))
+# Systems of their own, minutes together: not in `make test`, which CI has a quarter of an hour for.
+LONG_TESTS := tests/e2e/test_cli.py tests/e2e/test_personal_data.py tests/e2e/test_rate_limits.py tests/e2e/test_traces.py \
+	tests/integration/webhooks/test_process.py
 
 test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
 	@# Not tests/web: a browser's driver keeps an event loop running, which no other test of its process would bear.
-	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(LONG_TESTS)) $(TESTS) $(ARGS)
 	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
+
+test-long: gen ## Command line, rate limits, traces, personal data, webhooks under crashes: systems of their own
+	@$(PYTEST) -n $(WORKERS) --dist loadfile $(LONG_TESTS) $(ARGS)
 
 test-unit: gen ## The tests that need no server
 	@$(PYTEST) tests/unit $(ARGS)
