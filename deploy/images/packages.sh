@@ -7,3 +7,5 @@ set -eu
 python3 -m venv --without-pip /opt/packages
 /opt/tools/bin/pip --python /opt/packages/bin/python3 install --quiet --no-index --no-deps wheels/*.whl
 /opt/tools/bin/pip --python /opt/packages/bin/python3 check
+# What only a compiler or a type checker would read.
+find /opt/packages -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.c' -o -name '*.h' \) -delete
