@@ -56,7 +56,7 @@ LONG_TESTS := tests/e2e/test_cli.py tests/e2e/test_personal_data.py tests/e2e/te
 test: gen ## Unit, integration, end-to-end tests and a short chaos run (WORKERS=2 files at a time; ARGS: of pytest, without chaos)
 	@# Not tests/web: a browser's driver keeps an event loop running, which no other test of its process would bear.
 	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(LONG_TESTS)) $(TESTS) $(ARGS)
-	@$(if $(ARGS),true,$(PYTEST) tests/chaos)
+	@$(if $(ARGS),true,$(PYTEST) tests/chaos/test_short_run.py)
 
 test-long: gen ## Command line, rate limits, traces, personal data, webhooks under crashes: systems of their own
 	@$(PYTEST) -n $(WORKERS) --dist loadfile $(LONG_TESTS) $(ARGS)
@@ -83,7 +83,7 @@ chaos: gen ## Break a cluster of replicas under load by a seeded plan (MINUTES=2
 	@$(PY) -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json "$(JSON)") $(ARGS)
 
-test-chaos: gen ## The short chaos runs of `make test` (CHAOS_ORDERS=20000 for longer crash runs)
+test-chaos: gen ## kill -9 of every process during a replay, and the short run of `make test` (CHAOS_ORDERS=20000 for longer)
 	@$(PYTEST) tests/chaos $(ARGS)
 
 test-tls: gen ## The whole system with every connection encrypted, its certificates replaced while orders flow
