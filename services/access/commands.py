@@ -14,16 +14,10 @@ from services.access.domain import checks, keys, limits, tenants
 from services.access.domain.keys import ApiKey, KeyContent, KeyState, Secret
 from services.access.domain.limits import NO_LIMITS, Limits, Use
 from services.access.domain.tenants import Tenant, TenantState
-from services.access.errors import (
-    ApiKeyNotFound,
-    ApiKeysAtMax,
-    RequestIdReused,
-    TenantExists,
-    TenantNotFound,
-    TenantReserved,
-)
+from services.access.errors import ApiKeyNotFound, ApiKeysAtMax, TenantExists, TenantNotFound, TenantReserved
 from services.chassis import clock, ids, log, outbox, pages
 from services.chassis.envelope import OutboxMessage
+from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection, Database
 
 PAGE_SIZE_DEFAULT = 50

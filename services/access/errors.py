@@ -1,39 +1,14 @@
 """Why access refuses: one class per cause, each with the reason of `sampan.access.v1.ErrorReason`.
 
 DomainError
-├── InvalidArgument      FieldRequired, FieldInvalid, TooManyItems
 ├── NotFound             TenantNotFound, ApiKeyNotFound, SecretNotFound
 ├── AlreadyExists        TenantExists
-└── FailedPrecondition   TenantReserved, ApiKeyRevoked, ApiKeysAtMax, SecretsAtMax, RequestIdReused
+└── FailedPrecondition   TenantReserved, ApiKeyRevoked, ApiKeysAtMax, SecretsAtMax
+
+Those that are the same everywhere come from `services.chassis.errors`.
 """
 
-from services.chassis.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-
-
-class FieldRequired(InvalidArgument):
-    """A required field is missing or empty."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("FIELD_REQUIRED", f"{field} must not be empty", field=field)
-
-
-class FieldInvalid(InvalidArgument):
-    """A field has the wrong form, range or length; `rule` says what it must be."""
-
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
-
-
-class TooManyItems(InvalidArgument):
-    """More items than the request may hold."""
-
-    def __init__(self, field: str, items_max: int) -> None:
-        super().__init__(
-            "TOO_MANY_ITEMS",
-            f"{field} must hold at most {items_max} items",
-            field=field,
-            metadata={"items_max": str(items_max)},
-        )
+from services.chassis.errors import AlreadyExists, FailedPrecondition, NotFound
 
 
 class TenantNotFound(NotFound):
@@ -109,13 +84,4 @@ class SecretsAtMax(FailedPrecondition):
             "SECRETS_AT_MAX",
             f"the key has {secrets_max} secrets that are good: revoke one first",
             metadata={"secrets_max": str(secrets_max)},
-        )
-
-
-class RequestIdReused(FailedPrecondition):
-    """The request id was used with other content."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
         )

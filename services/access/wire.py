@@ -16,7 +16,7 @@ from services.access.domain import keys
 from services.access.domain.keys import ApiKey, KeyContent, Secret
 from services.access.domain.limits import Limits, Use
 from services.access.domain.tenants import Tenant
-from services.access.errors import FieldInvalid
+from services.chassis.errors import FieldInvalid
 from services.chassis.rpc import times
 
 

@@ -15,16 +15,14 @@ from services.catalog.domain.merchants import Merchant, StoredMerchant
 from services.catalog.domain.products import Product, Status, StoredProduct
 from services.catalog.errors import (
     EtagMismatch,
-    FieldRequired,
     MerchantExists,
     MerchantNotFound,
     ProductExists,
     ProductNotFound,
-    RequestIdReused,
-    TooManyItems,
 )
 from services.chassis import clock, crash, log, outbox, pages, trace
 from services.chassis.envelope import OutboxMessage
+from services.chassis.errors import FieldRequired, RequestIdReused, TooManyItems
 from services.chassis.pg import Connection, Database
 
 PAGE_SIZE_DEFAULT = 50

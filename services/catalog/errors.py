@@ -1,13 +1,14 @@
 """Why the catalog refuses: one class per cause, each with the reason of `sampan.catalog.v1.ErrorReason`.
 
 DomainError
-├── InvalidArgument      FieldRequired, FieldInvalid, TooManyItems, GtinInvalid, CurrencyUnknown,
-│                        RegionUnknown
+├── InvalidArgument      GtinInvalid, CurrencyUnknown
 ├── NotFound             MerchantNotFound, ProductNotFound
 ├── AlreadyExists        MerchantExists, ProductExists, SkuTaken
-├── FailedPrecondition   MerchantImmutable, RequestIdReused
+├── FailedPrecondition   MerchantImmutable
 ├── Aborted              EtagMismatch
 └── ResourceExhausted    Overloaded
+
+Those that are the same everywhere come from `services.chassis.errors`.
 """
 
 from services.chassis.errors import (
@@ -20,20 +21,6 @@ from services.chassis.errors import (
 )
 
 RETRY_AFTER_S = 1.0
-
-
-class FieldRequired(InvalidArgument):
-    """A required field is missing or empty."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("FIELD_REQUIRED", f"{field} must not be empty", field=field)
-
-
-class FieldInvalid(InvalidArgument):
-    """A field has the wrong form, range or length; `rule` says what it must be."""
-
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
 
 
 class GtinInvalid(InvalidArgument):
@@ -50,27 +37,6 @@ class CurrencyUnknown(InvalidArgument):
 
     def __init__(self, field: str) -> None:
         super().__init__("CURRENCY_UNKNOWN", f"{field} must be the code of an ISO 4217 currency", field=field)
-
-
-class RegionUnknown(InvalidArgument):
-    """Not an ISO 3166-1 country."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(
-            "REGION_UNKNOWN", f"{field} must be the code of an ISO 3166-1 alpha-2 country", field=field
-        )
-
-
-class TooManyItems(InvalidArgument):
-    """More items than the request may hold."""
-
-    def __init__(self, field: str, items_max: int) -> None:
-        super().__init__(
-            "TOO_MANY_ITEMS",
-            f"{field} must hold at most {items_max} items",
-            field=field,
-            metadata={"items_max": str(items_max)},
-        )
 
 
 class MerchantNotFound(NotFound):
@@ -137,15 +103,6 @@ class MerchantImmutable(FailedPrecondition):
             "a product cannot change its merchant",
             field="merchant_id",
             metadata={"product_id": product_id},
-        )
-
-
-class RequestIdReused(FailedPrecondition):
-    """The request id was used with other content."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
         )
 
 

@@ -16,14 +16,9 @@ from services.catalog.commands import Catalog, ImportOutcome, ProductFilter
 from services.catalog.domain import changes, products
 from services.catalog.domain.changes import Refusal, Upsert
 from services.catalog.domain.products import StoredProduct
-from services.catalog.errors import (
-    FieldRequired,
-    Overloaded,
-    ProductNotFound,
-    TooManyItems,
-)
+from services.catalog.errors import Overloaded, ProductNotFound
 from services.chassis import metrics
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldRequired, TooManyItems
 from services.chassis.rpc.status import status_of
 
 SERVICES = (

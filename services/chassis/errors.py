@@ -1,12 +1,16 @@
 """The error tree. A service's own errors derive from these; only the outermost layer turns them into a reply.
+The causes that are the same everywhere are here too.
 
 DomainError
 ├── InvalidArgument      the request is wrong whatever the state: do not repeat it
+│   ├── FieldRequired, FieldInvalid, TooManyItems, RegionUnknown
+│   └── EventMalformed   never answered: it marks an event as poison
 ├── Unauthenticated      no credential, or one that is not known
 ├── PermissionDenied     a known caller without the right to do this
 ├── NotFound             no such thing, or one of another tenant
 ├── AlreadyExists        the identity is taken
 ├── FailedPrecondition   the state forbids it: do not repeat it before the state has changed
+│   └── RequestIdReused
 ├── Aborted              lost a race or held a stale etag: read again, then repeat
 ├── OutOfRange           past the end of what exists
 ├── ResourceExhausted    a bound is reached: repeat later            (may carry retry_after_s)
@@ -137,6 +141,57 @@ class Internal(DomainError):
     """A fault of ours."""
 
     code = "INTERNAL"
+
+
+class FieldRequired(InvalidArgument):
+    """A required field is missing or empty."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("FIELD_REQUIRED", f"{field} is required", field=field)
+
+
+class FieldInvalid(InvalidArgument):
+    """A field has the wrong form, range or length; `rule` says what it must be."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
+
+
+class TooManyItems(InvalidArgument):
+    """More items than the request may hold."""
+
+    def __init__(self, field: str, items_max: int) -> None:
+        super().__init__(
+            "TOO_MANY_ITEMS",
+            f"{field} holds at most {items_max:,} items",
+            field=field,
+            metadata={"items_max": str(items_max)},
+        )
+
+
+class RegionUnknown(InvalidArgument):
+    """Not an ISO 3166-1 country."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            "REGION_UNKNOWN", f"{field} must be the code of an ISO 3166-1 alpha-2 country", field=field
+        )
+
+
+class EventMalformed(InvalidArgument):
+    """An event whose content cannot be read: it is parked."""
+
+    def __init__(self, event_type: str, fault: str) -> None:
+        super().__init__("EVENT_MALFORMED", f"{event_type}: {fault}")
+
+
+class RequestIdReused(FailedPrecondition):
+    """The request id was used with other content."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
+        )
 
 
 def classes_by_code() -> dict[str, type[DomainError]]:

@@ -2,47 +2,24 @@
 
 DomainError (chassis)
 ├── InvalidArgument
-│   ├── FieldRequired, FieldInvalid          the request, wherever `field` points
-│   ├── RegionUnknown, QuantityInvalid, TooManyLines, TooManyItems
-│   ├── PaymentTokenUnknown
-│   └── EventMalformed                       never answered: it marks an event as poison
+│   └── QuantityInvalid, TooManyLines, PaymentTokenUnknown
 ├── NotFound
 │   └── OrderNotFound
 ├── FailedPrecondition
 │   ├── SkuUnknown, PriceMissing, MerchantsMixed, TotalChanged, TotalTooLarge, SoldOut    stored under the request id
-│   ├── RequestIdReused, OrderStateWrong, PaymentDeclined
+│   ├── OrderStateWrong, PaymentDeclined
 │   └── PaymentMoveIllegal, ParcelUnknown    never answered: they mark an event or notification as poison
 ├── Aborted
 │   └── EtagMismatch, PaymentInProgress
 └── ResourceExhausted, Unavailable           raised by the chassis
 
-CURRENCY_UNKNOWN comes from `services.chassis.money`, PAGE_TOKEN_* from `services.chassis.pages`.
+Those that are the same everywhere come from `services.chassis.errors`, CURRENCY_UNKNOWN
+from `services.chassis.money`, PAGE_TOKEN_* from `services.chassis.pages`.
 """
 
 from collections.abc import Iterable
 
 from services.chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
-
-
-class FieldRequired(InvalidArgument):
-    """A field is missing or empty."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("FIELD_REQUIRED", f"{field} is required", field=field)
-
-
-class FieldInvalid(InvalidArgument):
-    """A field has the wrong form, range or length; `rule` says which is right."""
-
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
-
-
-class RegionUnknown(InvalidArgument):
-    """The destination is no ISO 3166-1 alpha-2 country."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("REGION_UNKNOWN", "not the code of a country (ISO 3166-1 alpha-2)", field=field)
 
 
 class QuantityInvalid(InvalidArgument):
@@ -57,13 +34,6 @@ class TooManyLines(InvalidArgument):
 
     def __init__(self, maximum: int) -> None:
         super().__init__("TOO_MANY_LINES", f"an order has at most {maximum:,} lines", field="lines")
-
-
-class TooManyItems(InvalidArgument):
-    """More items than a batch may have."""
-
-    def __init__(self, field: str, maximum: int) -> None:
-        super().__init__("TOO_MANY_ITEMS", f"{field} holds at most {maximum:,} items", field=field)
 
 
 class PaymentTokenUnknown(InvalidArgument):
@@ -150,15 +120,6 @@ class TotalTooLarge(FailedPrecondition):
         )
 
 
-class RequestIdReused(FailedPrecondition):
-    """The request id was used with other content."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
-        )
-
-
 class OrderStateWrong(FailedPrecondition):
     """The order's state does not allow what was asked."""
 
@@ -214,10 +175,3 @@ class ParcelUnknown(FailedPrecondition):
 
     def __init__(self, parcel_id: str) -> None:
         super().__init__("PARCEL_UNKNOWN", "the order has no such parcel", metadata={"parcel_id": parcel_id})
-
-
-class EventMalformed(InvalidArgument):
-    """An event whose content cannot be read: it is parked."""
-
-    def __init__(self, event_type: str, fault: str) -> None:
-        super().__init__("EVENT_MALFORMED", f"{event_type}: {fault}")

@@ -16,7 +16,7 @@ from sampan.warehouse.v1 import parcel_service_pb2 as parcel_pb
 from sampan.warehouse.v1 import reservation_service_pb2 as reservation_pb
 
 from services.chassis.consumer import Event
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import EventMalformed, InvalidArgument
 from services.chassis.pg import Connection
 from services.chassis.rpc.money import from_proto
 from services.orders import measures
@@ -35,7 +35,6 @@ from services.orders.domain.facts import (
 )
 from services.orders.domain.order import Parcel, ParcelState
 from services.orders.domain.pricing import Offer
-from services.orders.errors import EventMalformed
 from services.orders.store.offers import ProductOffers
 from services.orders.wire import datetime_of
 

@@ -10,7 +10,7 @@ from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
 
 from services.chassis import pages
 from services.chassis.batcher import MicroBatcher
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldInvalid, FieldRequired, TooManyItems
 from services.chassis.rpc.status import status_of
 from services.orders import measures, wire
 from services.orders.commands.backlog import Backlog
@@ -26,7 +26,7 @@ from services.orders.domain.placement import (
     check_tenant,
     check_text,
 )
-from services.orders.errors import FieldInvalid, FieldRequired, OrderNotFound, TooManyItems
+from services.orders.errors import OrderNotFound
 from services.orders.store import reading
 
 SERVICES = ["sampan.orders.v1.OrderService"]

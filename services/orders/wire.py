@@ -11,7 +11,7 @@ from google.type.postal_address_pb2 import PostalAddress
 from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import money, trace
-from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.errors import DomainError, FieldInvalid, FieldRequired, InvalidArgument
 from services.chassis.rpc import times
 from services.chassis.rpc.money import from_proto
 from services.chassis.rpc.status import status_of
@@ -27,7 +27,7 @@ from services.orders.domain.placement import (
 )
 from services.orders.domain.pricing import PricedCart, PricedLine
 from services.orders.domain.states import OrderState
-from services.orders.errors import FieldInvalid, FieldRequired, OrderNotFound, TooManyLines
+from services.orders.errors import OrderNotFound, TooManyLines
 
 DIGEST_BYTES = 16
 TIMESTAMP_SECONDS_MIN = 0

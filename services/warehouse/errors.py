@@ -1,11 +1,13 @@
 """Every refusal of the warehouse: its reason, its status and its details.
 
 DomainError
-├── InvalidArgument      FieldRequired, FieldInvalid, QuantityInvalid, TooManyItems, RegionUnknown
+├── InvalidArgument      QuantityInvalid
 ├── NotFound             WarehouseNotFound, HoldNotFound, ParcelNotFound
 ├── AlreadyExists        WarehouseExists
 ├── Aborted              EtagMismatch
-└── FailedPrecondition   StockInsufficient, StockOwnerMismatch, HoldStateWrong, ParcelStateWrong, RequestIdReused
+└── FailedPrecondition   StockInsufficient, StockOwnerMismatch, HoldStateWrong, ParcelStateWrong
+
+Those that are the same everywhere come from `services.chassis.errors`.
 """
 
 from services.chassis.errors import (
@@ -17,39 +19,11 @@ from services.chassis.errors import (
 )
 
 
-class FieldRequired(InvalidArgument):
-    """A required field is missing or empty."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("FIELD_REQUIRED", f"{field} is required", field=field)
-
-
-class FieldInvalid(InvalidArgument):
-    """A field has the wrong form, range or length."""
-
-    def __init__(self, field: str, demand: str) -> None:
-        super().__init__("FIELD_INVALID", f"{field} must be {demand}", field=field)
-
-
 class QuantityInvalid(InvalidArgument):
     """A quantity is out of range or of the wrong sign."""
 
     def __init__(self, field: str, demand: str) -> None:
         super().__init__("QUANTITY_INVALID", f"{field} must be {demand}", field=field)
-
-
-class TooManyItems(InvalidArgument):
-    """More items than a request may hold."""
-
-    def __init__(self, field: str, items_max: int) -> None:
-        super().__init__("TOO_MANY_ITEMS", f"{field} holds at most {items_max} items", field=field)
-
-
-class RegionUnknown(InvalidArgument):
-    """No ISO 3166-1 alpha-2 code."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("REGION_UNKNOWN", f"{field} must be an ISO 3166-1 alpha-2 country code", field=field)
 
 
 class WarehouseNotFound(NotFound):
@@ -131,12 +105,3 @@ class ParcelStateWrong(FailedPrecondition):
 
     def __init__(self, state: str) -> None:
         super().__init__("PARCEL_STATE_WRONG", f"the parcel is {state}", metadata={"state": state})
-
-
-class RequestIdReused(FailedPrecondition):
-    """The request id was used with other content."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED", "the request_id was used with other content", field="request_id"
-        )

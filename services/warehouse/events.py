@@ -17,6 +17,7 @@ from sampan.warehouse.v1 import events_pb2 as pb
 from services.chassis import trace
 from services.chassis.consumer import Event
 from services.chassis.envelope import OutboxMessage
+from services.chassis.errors import FieldInvalid, FieldRequired
 from services.chassis.kafka import TopicSpec
 from services.chassis.pg import Connection
 from services.chassis.rpc import times
@@ -44,7 +45,6 @@ from services.warehouse.domain.holds import (
 )
 from services.warehouse.domain.stock import SkuStock
 from services.warehouse.domain.warehouses import Warehouse
-from services.warehouse.errors import FieldInvalid, FieldRequired
 
 SOURCE = "/sampan/warehouse"
 GROUP = "warehouse.orders"

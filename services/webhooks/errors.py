@@ -1,39 +1,14 @@
 """Why webhooks refuses: one class per cause, each with the reason of `sampan.webhooks.v1.ErrorReason`.
 
 DomainError
-├── InvalidArgument      FieldRequired, FieldInvalid, TooManyItems, UrlRefused, EventTypeUnknown
-│   └── EventMalformed   never answered: it marks an event as poison
+├── InvalidArgument      UrlRefused, EventTypeUnknown
 ├── NotFound             EndpointNotFound, DeliveryNotFound
-└── FailedPrecondition   EndpointsAtMax, EndpointDisabled, RequestIdReused
+└── FailedPrecondition   EndpointsAtMax, EndpointDisabled
+
+Those that are the same everywhere come from `services.chassis.errors`.
 """
 
 from services.chassis.errors import FailedPrecondition, InvalidArgument, NotFound
-
-
-class FieldRequired(InvalidArgument):
-    """A required field is missing or empty."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__("FIELD_REQUIRED", f"{field} must not be empty", field=field)
-
-
-class FieldInvalid(InvalidArgument):
-    """A field has the wrong form, range or length; `rule` says what it must be."""
-
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__("FIELD_INVALID", f"{field} must be {rule}", field=field)
-
-
-class TooManyItems(InvalidArgument):
-    """More items than the request may hold."""
-
-    def __init__(self, field: str, items_max: int) -> None:
-        super().__init__(
-            "TOO_MANY_ITEMS",
-            f"{field} must hold at most {items_max} items",
-            field=field,
-            metadata={"items_max": str(items_max)},
-        )
 
 
 class UrlRefused(InvalidArgument):
@@ -53,13 +28,6 @@ class EventTypeUnknown(InvalidArgument):
             field=f"event_types[{index}]",
             metadata={"event_type": event_type[:100]},
         )
-
-
-class EventMalformed(InvalidArgument):
-    """An event whose content cannot be read: it is parked."""
-
-    def __init__(self, event_type: str, fault: str) -> None:
-        super().__init__("EVENT_MALFORMED", f"{event_type}: {fault}")
 
 
 class EndpointNotFound(NotFound):
@@ -98,12 +66,3 @@ class EndpointDisabled(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("ENDPOINT_DISABLED", "the endpoint is disabled: enable it first")
-
-
-class RequestIdReused(FailedPrecondition):
-    """The request id was used with other content."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED", "the request id was used with other content", field="request_id"
-        )

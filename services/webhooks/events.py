@@ -21,11 +21,11 @@ from sampan.warehouse.v1 import parcel_service_pb2 as parcel_pb
 
 from services.chassis import clock
 from services.chassis.consumer import Event
+from services.chassis.errors import EventMalformed
 from services.chassis.pg import Connection
 from services.chassis.rpc import times
 from services.webhooks.commands import deliveries
 from services.webhooks.domain.messages import Message, message
-from services.webhooks.errors import EventMalformed
 
 GROUP = "webhooks.events"
 ORDERS_TOPIC = "sampan.orders.orders.v1"

@@ -5,10 +5,10 @@ from datetime import timedelta
 from sampan.webhooks.v1 import delivery_service_pb2 as delivery_pb
 from sampan.webhooks.v1 import endpoint_service_pb2 as endpoint_pb
 
+from services.chassis.errors import FieldInvalid
 from services.chassis.rpc import times
 from services.webhooks.domain.deliveries import Delivery
 from services.webhooks.domain.endpoints import GRACE_MAX, Endpoint
-from services.webhooks.errors import FieldInvalid
 
 
 def endpoint_message(endpoint: Endpoint) -> endpoint_pb.Endpoint:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.access.errors import FieldInvalid, FieldRequired, TooManyItems
+from services.chassis.errors import FieldInvalid, FieldRequired, TooManyItems
 
 REQUEST_ID_CHARS_MAX = 255
 ACTOR_CHARS_MAX = 100

@@ -17,7 +17,8 @@ import msgspec
 from services.access.domain import checks
 from services.access.domain.limits import NO_LIMITS, Limits
 from services.access.domain.tenants import PLATFORM
-from services.access.errors import ApiKeyRevoked, FieldInvalid, FieldRequired, SecretNotFound, SecretsAtMax
+from services.access.errors import ApiKeyRevoked, SecretNotFound, SecretsAtMax
+from services.chassis.errors import FieldInvalid, FieldRequired
 
 DISPLAY_NAME_CHARS_MAX = 100
 SECRETS_MAX = 2

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.access.errors import FieldInvalid, FieldRequired, TooManyItems
+from services.chassis.errors import FieldInvalid, FieldRequired, TooManyItems
 
 REQUESTS_PER_MINUTE_MAX = 10_000_000
 USES_MAX = 2_000

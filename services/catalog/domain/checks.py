@@ -6,16 +6,9 @@ from collections.abc import Mapping
 
 from stdnum import ean
 
-from services.catalog.errors import (
-    CurrencyUnknown,
-    FieldInvalid,
-    FieldRequired,
-    GtinInvalid,
-    RegionUnknown,
-    TooManyItems,
-)
+from services.catalog.errors import CurrencyUnknown, GtinInvalid
 from services.chassis import money
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, RegionUnknown, TooManyItems
 from services.chassis.regions import REGIONS
 
 SKU_CHARS_MAX = 64

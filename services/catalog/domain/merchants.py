@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from services.catalog.domain import checks
-from services.catalog.errors import FieldRequired
+from services.chassis.errors import FieldRequired
 
 DISPLAY_NAME_CHARS_MAX = 200
 

@@ -14,8 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from services.catalog.domain import checks
-from services.catalog.errors import FieldInvalid, FieldRequired, TooManyItems
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, TooManyItems
 
 V = TypeVar("V")
 

@@ -4,12 +4,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chassis import trace
+from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection
 from services.orders import wire
 from services.orders.commands.desk import Desk
 from services.orders.domain.changes import Changes
 from services.orders.domain.placement import CANCEL_REASON_CHARS_MAX, check_request_id, check_text
-from services.orders.errors import EtagMismatch, OrderNotFound, RequestIdReused
+from services.orders.errors import EtagMismatch, OrderNotFound
 from services.orders.store import changes as store
 from services.orders.store.placing import Key, load_keys, take_keys
 

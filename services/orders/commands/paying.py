@@ -12,7 +12,7 @@ from uuid import UUID
 
 from services.chassis import log, trace
 from services.chassis.crash import crash_point
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldRequired, RequestIdReused
 from services.chassis.ids import uuid7
 from services.chassis.pg import Connection
 from services.orders import measures, wire
@@ -23,13 +23,11 @@ from services.orders.domain.payment import LIVE, Payment, PaymentState
 from services.orders.domain.placement import PAYMENT_TOKEN_CHARS_MAX, check_request_id, check_text
 from services.orders.domain.states import OrderState, Trigger
 from services.orders.errors import (
-    FieldRequired,
     OrderNotFound,
     OrderStateWrong,
     PaymentDeclined,
     PaymentInProgress,
     PaymentTokenUnknown,
-    RequestIdReused,
 )
 from services.orders.payments.port import Answer, Outcome, Providers
 from services.orders.store import changes as store

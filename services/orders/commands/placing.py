@@ -8,7 +8,7 @@ from typing import NamedTuple
 from services.chassis import log, pg, trace
 from services.chassis.crash import crash_point
 from services.chassis.envelope import OutboxMessage
-from services.chassis.errors import DomainError, Internal
+from services.chassis.errors import DomainError, Internal, RequestIdReused
 from services.chassis.ids import uuid7
 from services.chassis.pg import Database
 from services.chassis.pg_errors import describe
@@ -19,7 +19,7 @@ from services.orders.domain.order import Order, OrderView
 from services.orders.domain.placement import Cart, PaymentTerms, Placement
 from services.orders.domain.pricing import Offer, PricedCart
 from services.orders.domain.states import OrderState
-from services.orders.errors import RequestIdReused, SoldOut
+from services.orders.errors import SoldOut
 from services.orders.store import offers as offer_store
 from services.orders.store import placing as store
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.chassis import money
+from services.chassis.errors import FieldInvalid, FieldRequired, RegionUnknown
 from services.chassis.regions import REGIONS
-from services.orders.errors import FieldInvalid, FieldRequired, QuantityInvalid, RegionUnknown, TooManyLines
+from services.orders.errors import QuantityInvalid, TooManyLines
 
 LINES_MAX = 2_000
 QUANTITY_MAX = 1_000_000

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Histogram
 
 from services.chassis import ids, log, metrics, outbox, trace
 from services.chassis.crash import crash_point
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldInvalid
 from services.chassis.pg import Connection, Database
 from services.warehouse.commands.news import News
 from services.warehouse.domain.decision import Changes, decide
@@ -20,7 +20,7 @@ from services.warehouse.domain.holds import (
     HoldState,
     StockRejected,
 )
-from services.warehouse.errors import FieldInvalid, HoldNotFound, HoldStateWrong
+from services.warehouse.errors import HoldNotFound, HoldStateWrong
 from services.warehouse.store import changes as changes_store
 from services.warehouse.store import holds as store
 from services.warehouse.store import working_set

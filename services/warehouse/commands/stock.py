@@ -7,15 +7,11 @@ from typing import NamedTuple
 
 from services.chassis import outbox
 from services.chassis.crash import crash_point
+from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection, Database
 from services.warehouse.commands.news import News
 from services.warehouse.domain.stock import LedgerEntry, LedgerReason, SkuStock, StockLevel
-from services.warehouse.errors import (
-    RequestIdReused,
-    StockInsufficient,
-    StockOwnerMismatch,
-    WarehouseNotFound,
-)
+from services.warehouse.errors import StockInsufficient, StockOwnerMismatch, WarehouseNotFound
 from services.warehouse.store import changes as changes_store
 from services.warehouse.store import stock as stock_store
 from services.warehouse.store import warehouses as warehouse_store

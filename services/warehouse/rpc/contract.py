@@ -8,15 +8,9 @@ from uuid import UUID
 import grpc
 
 from services.chassis import pages
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, RegionUnknown, TooManyItems
 from services.chassis.regions import REGIONS
 from services.chassis.rpc import times
-from services.warehouse.errors import (
-    FieldInvalid,
-    FieldRequired,
-    RegionUnknown,
-    TooManyItems,
-)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 

@@ -8,7 +8,7 @@ from sampan.warehouse.v1 import reservation_service_pb2_grpc as pb_grpc
 
 from services.chassis import clock, trace
 from services.chassis.batcher import MicroBatcher
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldInvalid
 from services.chassis.rpc.status import status_of
 from services.warehouse import wire
 from services.warehouse.commands.holds import Holds
@@ -22,7 +22,7 @@ from services.warehouse.domain.holds import (
     Void,
     merge_lines,
 )
-from services.warehouse.errors import FieldInvalid, QuantityInvalid
+from services.warehouse.errors import QuantityInvalid
 from services.warehouse.rpc import contract
 from services.warehouse.rpc.contract import Context
 

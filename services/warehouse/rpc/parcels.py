@@ -4,12 +4,11 @@ from sampan.warehouse.v1 import parcel_service_pb2 as pb
 from sampan.warehouse.v1 import parcel_service_pb2_grpc as pb_grpc
 
 from services.chassis import pages
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldInvalid
 from services.chassis.rpc.status import status_of
 from services.warehouse import wire
 from services.warehouse.commands.parcels import Parcels
 from services.warehouse.domain.parcels import Advance, Parcel, ParcelState
-from services.warehouse.errors import FieldInvalid
 from services.warehouse.rpc import contract
 from services.warehouse.rpc.contract import Context
 

@@ -6,11 +6,12 @@ from sampan.warehouse.v1 import stock_service_pb2 as pb
 from sampan.warehouse.v1 import stock_service_pb2_grpc as pb_grpc
 
 from services.chassis import pages
+from services.chassis.errors import FieldInvalid, FieldRequired
 from services.warehouse import wire
 from services.warehouse.commands.availability import Availability, Promise
 from services.warehouse.commands.stock import ADJUST, RECEIVE, Moved, Movement, Stock
 from services.warehouse.domain.stock import ADJUSTMENT_SIGNS, LedgerReason
-from services.warehouse.errors import FieldInvalid, FieldRequired, QuantityInvalid
+from services.warehouse.errors import QuantityInvalid
 from services.warehouse.rpc import contract
 from services.warehouse.rpc.contract import Context
 from services.warehouse.store.stock import ENTRY_ID_MAX

@@ -6,12 +6,11 @@ from sampan.warehouse.v1 import warehouse_service_pb2 as pb
 from sampan.warehouse.v1 import warehouse_service_pb2_grpc as pb_grpc
 
 from services.chassis import pages
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, TooManyItems
 from services.chassis.rpc import money
 from services.warehouse import wire
 from services.warehouse.commands.warehouses import Warehouses
 from services.warehouse.domain.warehouses import ServedCountry, WarehouseContent
-from services.warehouse.errors import FieldInvalid, FieldRequired, TooManyItems
 from services.warehouse.rpc import contract
 from services.warehouse.rpc.contract import Context
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chassis import clock, ids, pages
+from services.chassis.errors import FieldInvalid
 from services.chassis.pg import Connection, Database
 from services.webhooks.commands.endpoints import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, stored
 from services.webhooks.domain import checks, messages
@@ -13,7 +14,7 @@ from services.webhooks.domain import deliveries as rules
 from services.webhooks.domain.deliveries import Delivery, DeliveryState
 from services.webhooks.domain.endpoints import Endpoint, EndpointState
 from services.webhooks.domain.messages import Message
-from services.webhooks.errors import DeliveryNotFound, EndpointDisabled, FieldInvalid
+from services.webhooks.errors import DeliveryNotFound, EndpointDisabled
 from services.webhooks.store import deliveries as store
 
 _LAST = UUID(int=2**128 - 1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.chassis import clock, ids, log, pages
+from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection, Database
 from services.webhooks.domain import checks
 from services.webhooks.domain import endpoints as rules
@@ -17,7 +18,7 @@ from services.webhooks.domain.endpoints import (
     EndpointState,
     Secret,
 )
-from services.webhooks.errors import EndpointNotFound, EndpointsAtMax, RequestIdReused
+from services.webhooks.errors import EndpointNotFound, EndpointsAtMax
 from services.webhooks.sealing import Vault
 from services.webhooks.store import deliveries as delivery_store
 from services.webhooks.store import endpoints as store

@@ -8,7 +8,8 @@ import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from services.webhooks.errors import FieldRequired, UrlRefused
+from services.chassis.errors import FieldRequired
+from services.webhooks.errors import UrlRefused
 
 URL_CHARS_MAX = 2_048
 IPAddress = IPv4Address | IPv6Address

@@ -3,7 +3,7 @@
 import re
 from uuid import UUID
 
-from services.webhooks.errors import FieldInvalid, FieldRequired
+from services.chassis.errors import FieldInvalid, FieldRequired
 
 REQUEST_ID_CHARS_MAX = 255
 

@@ -9,8 +9,9 @@ from hashlib import blake2b
 
 import msgspec
 
+from services.chassis.errors import FieldInvalid, TooManyItems
 from services.webhooks.domain import addresses, checks, messages
-from services.webhooks.errors import EventTypeUnknown, FieldInvalid, TooManyItems
+from services.webhooks.errors import EventTypeUnknown
 
 ENDPOINTS_MAX = 50
 EVENT_TYPES_MAX = 50

@@ -6,8 +6,9 @@ import random
 import asyncpg
 import pytest
 
+from services.chassis.errors import FieldInvalid
 from services.warehouse.domain.holds import HoldState, Intercept
-from services.warehouse.errors import FieldInvalid, HoldNotFound, HoldStateWrong
+from services.warehouse.errors import HoldNotFound, HoldStateWrong
 from tests.integration.warehouse.scene import TENANT, Scene, in_future, order_id, post, reserve, void
 
 pytestmark = pytest.mark.postgres

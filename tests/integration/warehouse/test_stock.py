@@ -4,14 +4,10 @@ import asyncio
 
 import pytest
 
+from services.chassis.errors import RequestIdReused
 from services.warehouse.commands.stock import ADJUST, Movement
 from services.warehouse.domain.stock import LedgerReason
-from services.warehouse.errors import (
-    RequestIdReused,
-    StockInsufficient,
-    StockOwnerMismatch,
-    WarehouseNotFound,
-)
+from services.warehouse.errors import StockInsufficient, StockOwnerMismatch, WarehouseNotFound
 from tests.integration.warehouse.scene import MERCHANT, TENANT, Scene, order_id, post, reserve
 
 pytestmark = pytest.mark.postgres

@@ -9,7 +9,8 @@ import pytest
 from services.access.domain import keys, limits, tenants
 from services.access.domain.keys import ApiKey, KeyContent, KeyState, Role
 from services.access.domain.limits import NO_LIMITS, REQUESTS_PER_MINUTE_MAX, Limits
-from services.access.errors import ApiKeyRevoked, FieldInvalid
+from services.access.errors import ApiKeyRevoked
+from services.chassis.errors import FieldInvalid
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

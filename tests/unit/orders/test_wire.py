@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sampan.orders.v1 import error_reason_pb2, events_pb2
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis.errors import FieldInvalid, FieldRequired, RegionUnknown, RequestIdReused, TooManyItems
 from services.chassis.rpc import times
 from services.orders import errors, published, wire
 from services.orders.domain.changes import EventName, OrderEvent
 from services.orders.domain.placement import PaymentTerms
 from services.orders.domain.states import OrderState
-from services.orders.errors import FieldInvalid
 from services.orders.payments.sandbox import card_of
 
 REQUEST = pb.PlaceOrderRequest(
@@ -96,12 +96,12 @@ def test_reasons_that_callers_see_are_in_the_contract() -> None:
         value.name.removeprefix("ERROR_REASON_") for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values
     }
     seen = {
-        errors.FieldRequired("f"),
-        errors.FieldInvalid("f", "r"),
-        errors.RegionUnknown("f"),
+        FieldRequired("f"),
+        FieldInvalid("f", "r"),
+        RegionUnknown("f"),
         errors.QuantityInvalid("f", 1),
         errors.TooManyLines(1),
-        errors.TooManyItems("f", 1),
+        TooManyItems("f", 1),
         errors.PaymentTokenUnknown(),
         errors.OrderNotFound(),
         errors.SkuUnknown(0, "s"),
@@ -109,7 +109,7 @@ def test_reasons_that_callers_see_are_in_the_contract() -> None:
         errors.MerchantsMixed(0, ["a"]),
         errors.TotalChanged("1", "EUR"),
         errors.TotalTooLarge(0),
-        errors.RequestIdReused(),
+        RequestIdReused(),
         errors.OrderStateWrong("s", "c"),
         errors.PaymentDeclined("d"),
         errors.EtagMismatch(),

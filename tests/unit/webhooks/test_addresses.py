@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.errors import FieldRequired
 from services.webhooks.domain.addresses import checked_url, is_public
-from services.webhooks.errors import FieldRequired, UrlRefused
+from services.webhooks.errors import UrlRefused
 
 OURS = {
     "this host": "0.0.0.0/8",

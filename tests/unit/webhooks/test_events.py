@@ -18,9 +18,9 @@ from sampan.warehouse.v1 import parcel_service_pb2 as parcel_pb
 
 from deploy.asyncapi.topics import all_topics
 from services.chassis.consumer import Event
+from services.chassis.errors import EventMalformed
 from services.webhooks import events
 from services.webhooks.domain.messages import EVENT_TYPES, Message
-from services.webhooks.errors import EventMalformed
 
 ID = UUID("019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11")
 LEFT_OUT = {

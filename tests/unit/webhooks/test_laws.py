@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.errors import FieldInvalid, TooManyItems
 from services.webhooks.domain import deliveries, endpoints
 from services.webhooks.domain.deliveries import (
     Delivery,
@@ -24,7 +25,7 @@ from services.webhooks.domain.endpoints import (
     EndpointState,
     Secret,
 )
-from services.webhooks.errors import EventTypeUnknown, FieldInvalid, TooManyItems
+from services.webhooks.errors import EventTypeUnknown
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 POLICY = RetryPolicy()
