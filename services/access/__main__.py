@@ -1,5 +1,7 @@
 """Wires access together: `python -m services.access [setup]`."""
 
+import functools
+
 from sampan.access.v1 import api_key_service_pb2_grpc as key_grpc
 from sampan.access.v1 import rate_limit_service_pb2_grpc as limit_grpc
 from sampan.access.v1 import tenant_service_pb2_grpc as tenant_grpc
@@ -40,11 +42,20 @@ async def serve(settings: AccessSettings) -> None:
             key_snapshot=events.key_snapshot,
             after_commit=relay.wake,
         )
-        runtime.spawn(
-            workers.forget_old_requests(access, older_than_s=settings.request_key_ttl_h * 3600),
+        runtime.repeat(
+            functools.partial(
+                workers.forget_requests, access, older_than_s=settings.request_key_ttl_h * 3600
+            ),
             "request key sweep",
+            pause_s=workers.SWEEP_PERIOD_S,
+            full=workers.SWEEP_ROWS_MAX,
         )
-        runtime.spawn(workers.forget_use(access), "rate limit sweep")
+        runtime.repeat(
+            functools.partial(workers.forget_use, access),
+            "rate limit sweep",
+            pause_s=workers.USE_SWEEP_PERIOD_S,
+            full=workers.SWEEP_ROWS_MAX,
+        )
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         tenant_grpc.add_TenantServiceServicer_to_server(rpc.TenantService(access), server)

@@ -1,5 +1,7 @@
 """Wires the catalog together: `python -m services.catalog [setup]`."""
 
+import functools
+
 from sampan.catalog.v1 import merchant_service_pb2_grpc as merchant_grpc
 from sampan.catalog.v1 import product_service_pb2_grpc as product_grpc
 
@@ -34,9 +36,13 @@ async def serve(settings: CatalogSettings) -> None:
         runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
 
         catalog = Catalog(database, snapshots=events.product_snapshots, after_commit=relay.wake)
-        runtime.spawn(
-            workers.forget_old_requests(catalog, older_than_s=settings.request_key_ttl_h * 3600),
+        runtime.repeat(
+            functools.partial(
+                workers.forget_requests, catalog, older_than_s=settings.request_key_ttl_h * 3600
+            ),
             "request key sweep",
+            pause_s=workers.SWEEP_PERIOD_S,
+            full=workers.SWEEP_ROWS_MAX,
         )
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)

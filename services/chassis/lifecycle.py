@@ -41,7 +41,7 @@ from typing import Any, Self
 
 import grpc
 
-from services.chassis import crash, log, metrics, tls, trace
+from services.chassis import crash, log, metrics, tls, trace, workers
 from services.chassis.admin import AdminServer, Condition
 from services.chassis.config import ProcessSettings, ServiceSettings
 from services.chassis.errors import DomainError
@@ -173,6 +173,10 @@ class Runtime:
 
         self.on_close(f"{name} (task)", finish)
         return task
+
+    def repeat(self, work: Callable[[], Awaitable[int]], name: str, *, pause_s: float, full: int = 1) -> None:
+        """Does `work` over and over in the background, as `workers.repeat` says; its end needs no grace."""
+        self.spawn(workers.repeat(name, work, pause_s=pause_s, full=full), name)
 
     async def serve(self, server: grpc.aio.Server, *, services: Sequence[str] = ()) -> None:
         """Binds and starts the server, and returns when it has drained.

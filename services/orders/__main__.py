@@ -75,8 +75,7 @@ async def serve(settings: OrdersSettings) -> None:
         runtime.on_close("placements", placer.close)
 
         backlog = Backlog(desk, age_s_max=settings.undecided_age_s_max, ignored=settings.undecided_ignored)
-        watching = workers.repeat("backlog", backlog.sample, pause_s=SAMPLE_PERIOD_S, full=1)
-        runtime.spawn(watching, "backlog")
+        runtime.repeat(backlog.sample, "backlog", pause_s=SAMPLE_PERIOD_S)
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         service = rpc.OrderService(desk, placer, payments, backlog)
@@ -134,11 +133,8 @@ def _start_workers(
         for kind in workers.PAYMENT_KINDS
     }
     for name, work in works.items():
-        runtime.spawn(workers.repeat(name, work, pause_s=pause_s, full=limit), name)
-    asking = workers.repeat(
-        "asking again", waiting.look, pause_s=workers.ASK_PERIOD_S, full=workers.ASK_WITHOUT_END
-    )
-    runtime.spawn(asking, "asking again")
+        runtime.repeat(work, name, pause_s=pause_s, full=limit)
+    runtime.repeat(waiting.look, "asking again", pause_s=workers.ASK_PERIOD_S, full=workers.ASK_WITHOUT_END)
     rows = workers.FORGET_ROWS_MAX
     forgetting = {
         "forgetting request ids": functools.partial(
@@ -147,13 +143,13 @@ def _start_workers(
         "forgetting notifications": functools.partial(workers.forget_notifications, desk, limit=rows),
     }
     for name, work in forgetting.items():
-        runtime.spawn(workers.repeat(name, work, pause_s=workers.FORGET_PERIOD_S, full=rows), name)
+        runtime.repeat(work, name, pause_s=workers.FORGET_PERIOD_S, full=rows)
     measuring = {
         "measuring": (workers.sample, workers.SAMPLE_PERIOD_S),
         "counting open orders": (workers.count_open, workers.COUNT_PERIOD_S),
     }
     for name, (look, period_s) in measuring.items():
-        runtime.spawn(workers.repeat(name, functools.partial(look, desk), pause_s=period_s, full=1), name)
+        runtime.repeat(functools.partial(look, desk), name, pause_s=period_s)
 
 
 PARKED = assembly.ParkedEvents(SERVICE, lambda _: events.HANDLERS)

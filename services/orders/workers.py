@@ -1,8 +1,8 @@
 """What orders does by itself: payment deadlines, missing answers, captures, refunds, the sandbox's late answers,
 and forgetting request ids and notifications that are too old to be repeated.
 
-Each worker looks for rows that are due by the database's clock, works on a bounded number of them, and looks
-again at once while there is a full batch. An outage is waited out; what was claimed falls due again.
+Each worker looks for rows that are due by the database's clock and works on a bounded number of them; the chassis
+repeats it, at once while there is a full batch. An outage is waited out; what was claimed falls due again.
 """
 
 import asyncio
@@ -35,7 +35,6 @@ SAMPLE_PERIOD_S = 5.0
 COUNT_PERIOD_S = 30.0
 """Six states at their bound were measured to take 6 to 70 ms, as the table was vacuumed or new."""
 OVERDUE_AFTER_S = 60.0
-OUTAGE_PAUSE_S = 1.0
 ASK_PERIOD_S = 1.0
 ASK_WITHOUT_END = sys.maxsize
 """No number asked for makes the walk go on at once: its pause is part of its bound."""
@@ -46,21 +45,6 @@ NOTIFICATION_TTL_S = 30 * 86_400.0
 _log = log.get(__name__)
 
 Step = Callable[[Desk, PaymentPolicy, UUID], Awaitable[bool]]
-
-
-async def repeat(name: str, work: Callable[[], Awaitable[int]], *, pause_s: float, full: int) -> None:
-    """Works for ever: at once again after a full batch, else after a pause; faults of dependencies are waited out."""
-    while True:
-        try:
-            done = await work()
-        except DomainError as error:
-            if not error.retryable:
-                raise
-            _log.warning("worker waits for a dependency", worker=name, reason=error.reason)
-            await asyncio.sleep(OUTAGE_PAUSE_S)
-            continue
-        if done < full:
-            await asyncio.sleep(pause_s)
 
 
 async def expire_unpaid(desk: Desk, *, limit: int) -> int:

@@ -1,5 +1,6 @@
 """Wires the warehouse together: `python -m services.warehouse [setup | ...]`."""
 
+import functools
 from collections.abc import Mapping
 
 from sampan.warehouse.v1 import (
@@ -88,15 +89,16 @@ async def serve(settings: WarehouseSettings) -> None:
             linger_s=settings.consumer_linger_ms / 1000,
         )
         runtime.spawn(orders.run(), "order consumer", stop=orders.stop)
-        runtime.spawn(
-            workers.expire_holds(
-                holds, period_s=settings.expiry_sweep_period_s, holds_max=settings.expiry_sweep_holds_max
-            ),
+        runtime.repeat(
+            functools.partial(workers.expire_holds, holds, holds_max=settings.expiry_sweep_holds_max),
             "hold expiry",
+            pause_s=settings.expiry_sweep_period_s,
         )
-        runtime.spawn(
-            workers.forget_old_requests(stock, older_than_s=settings.request_key_ttl_h * 3600),
+        runtime.repeat(
+            functools.partial(workers.forget_requests, stock, older_than_s=settings.request_key_ttl_h * 3600),
             "request key sweep",
+            pause_s=workers.FORGET_PERIOD_S,
+            full=workers.FORGET_ROWS_MAX,
         )
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)

@@ -4,12 +4,8 @@ Expiry is decided whenever an overdue hold is used; this sweep only tidies up th
 tells their orders. Sweeps of several replicas share the work: each skips what another has locked.
 """
 
-import asyncio
-
 from prometheus_client import Counter, Gauge
 
-from services.chassis import log
-from services.chassis.errors import DomainError
 from services.warehouse.commands.holds import Holds
 from services.warehouse.commands.stock import Stock
 
@@ -18,7 +14,6 @@ FORGET_ROWS_MAX = 1_000
 ROUNDS_PER_SWEEP_MAX = 1_000
 OVERDUE_COUNTED_MAX = 100_000
 
-_log = log.get(__name__)
 _OVERDUE = Gauge(
     "sampan_warehouse_holds_pending_past_deadline",
     f"Pending holds whose deadline has passed, after a sweep, counted up to {OVERDUE_COUNTED_MAX}.",
@@ -31,34 +26,19 @@ _FORGOTTEN = Counter(
 )
 
 
-async def expire_holds(holds: Holds, *, period_s: float, holds_max: int) -> None:
-    """Sweeps for ever; an outage of the database is waited out."""
-    while True:
-        try:
-            for _ in range(ROUNDS_PER_SWEEP_MAX):
-                if await holds.expire_overdue(holds_max) < holds_max:
-                    break
-            overdue, oldest_s = await holds.measure_overdue(OVERDUE_COUNTED_MAX)
-            _OVERDUE.set(overdue)
-            _OVERDUE_S.set(oldest_s)
-        except DomainError as error:
-            if not error.retryable:
-                raise
-            _log.warning("holds not swept", error=repr(error))
-        await asyncio.sleep(period_s)
+async def expire_holds(holds: Holds, *, holds_max: int) -> int:
+    """Sweeps once, in transactions of at most so many holds, and measures what is left; 0, as that was all."""
+    for _ in range(ROUNDS_PER_SWEEP_MAX):
+        if await holds.expire_overdue(holds_max) < holds_max:
+            break
+    overdue, oldest_s = await holds.measure_overdue(OVERDUE_COUNTED_MAX)
+    _OVERDUE.set(overdue)
+    _OVERDUE_S.set(oldest_s)
+    return 0
 
 
-async def forget_old_requests(stock: Stock, *, older_than_s: float) -> None:
-    """Forgets for ever, in small transactions; an outage of the database is waited out."""
-    while True:
-        await asyncio.sleep(FORGET_PERIOD_S)
-        try:
-            for _ in range(ROUNDS_PER_SWEEP_MAX):
-                forgotten = await stock.forget_requests(older_than_s, FORGET_ROWS_MAX)
-                _FORGOTTEN.inc(forgotten)
-                if forgotten < FORGET_ROWS_MAX:
-                    break
-        except DomainError as error:
-            if not error.retryable:
-                raise
-            _log.warning("request ids not swept", error=repr(error))
+async def forget_requests(stock: Stock, *, older_than_s: float) -> int:
+    """Forgets request ids older than that; how many."""
+    forgotten = await stock.forget_requests(older_than_s, FORGET_ROWS_MAX)
+    _FORGOTTEN.inc(forgotten)
+    return forgotten

@@ -1,5 +1,6 @@
 """Wires webhooks together: `python -m services.webhooks [setup | ...]`."""
 
+import functools
 from datetime import timedelta
 
 from sampan.webhooks.v1 import delivery_service_pb2_grpc as delivery_grpc
@@ -68,19 +69,29 @@ async def serve(settings: WebhooksSettings) -> None:
 
         endpoints = Endpoints(database, vault, insecure=settings.insecure_targets, after_commit=sender.wake)
         deliveries = Deliveries(database, after_commit=sender.wake)
-        runtime.spawn(keeping.measure(deliveries), "measuring")
-        tidying = keeping.tidy(
-            endpoints,
-            deliveries,
-            kept_s=settings.deliveries_kept_days * 86_400,
-            request_key_ttl_s=settings.request_key_ttl_h * 3_600,
+        runtime.repeat(
+            functools.partial(keeping.measure, deliveries), "measuring", pause_s=keeping.MEASURE_PERIOD_S
         )
-        runtime.spawn(tidying, "tidying")
+        _tidy(runtime, settings, endpoints, deliveries)
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         endpoint_grpc.add_EndpointServiceServicer_to_server(rpc.EndpointService(endpoints), server)
         delivery_grpc.add_DeliveryServiceServicer_to_server(rpc.DeliveryService(deliveries), server)
         await runtime.serve(server, services=rpc.SERVICES)
+
+
+def _tidy(runtime: Runtime, settings: WebhooksSettings, endpoints: Endpoints, deliveries: Deliveries) -> None:
+    works = {
+        "sealing anew": functools.partial(keeping.seal_anew, endpoints),
+        "forgetting deliveries": functools.partial(
+            keeping.forget_deliveries, deliveries, older_than_s=settings.deliveries_kept_days * 86_400
+        ),
+        "forgetting request ids": functools.partial(
+            keeping.forget_requests, endpoints, older_than_s=settings.request_key_ttl_h * 3_600
+        ),
+    }
+    for name, work in works.items():
+        runtime.repeat(work, name, pause_s=keeping.SWEEP_PERIOD_S, full=keeping.SWEEP_ROWS_MAX)
 
 
 PARKED = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: events.handle})

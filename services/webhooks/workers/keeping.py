@@ -1,19 +1,14 @@
 """Measures where endpoints stand, and tidies: old deliveries, old request ids, secrets under an older key."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 from cryptography.fernet import InvalidToken
 from prometheus_client import Counter, Gauge
 
 from services.chassis import log, metrics
-from services.chassis.errors import DomainError
 from services.webhooks.commands.deliveries import Deliveries
 from services.webhooks.commands.endpoints import Endpoints
 
 SWEEP_PERIOD_S = 600.0
 SWEEP_ROWS_MAX = 5_000
-ROUNDS_PER_SWEEP_MAX = 1_000
 MEASURE_PERIOD_S = 15.0
 
 _log = log.get(__name__)
@@ -27,56 +22,34 @@ _FORGOTTEN = metrics.Kept(
 )
 
 
-async def measure(deliveries: Deliveries) -> None:
-    """Measures for ever; an outage of the database is waited out."""
-    while True:
-        try:
-            found = await deliveries.measure()
-            _ENDPOINTS["enabled"].set(found.enabled)
-            _ENDPOINTS["failing"].set(found.failing)
-            _ENDPOINTS["disabled"].set(found.disabled)
-            _OLDEST_DUE_S.set(found.waiting_s)
-        except DomainError as error:
-            _pass_over(error, "endpoints not measured")
-        await asyncio.sleep(MEASURE_PERIOD_S)
+async def measure(deliveries: Deliveries) -> int:
+    """Counts the endpoints, and how long one waits."""
+    found = await deliveries.measure()
+    _ENDPOINTS["enabled"].set(found.enabled)
+    _ENDPOINTS["failing"].set(found.failing)
+    _ENDPOINTS["disabled"].set(found.disabled)
+    _OLDEST_DUE_S.set(found.waiting_s)
+    return 0
 
 
-async def tidy(
-    endpoints: Endpoints, deliveries: Deliveries, *, kept_s: float, request_key_ttl_s: float
-) -> None:
-    """Sweeps for ever, in small transactions; an outage of the database is waited out."""
-    while True:
-        try:
-            await endpoints_sealed_anew(endpoints)
-            await _sweep("deliveries", lambda: deliveries.forget(older_than_s=kept_s, limit=SWEEP_ROWS_MAX))
-            await _sweep(
-                "request keys",
-                lambda: endpoints.forget_requests(older_than_s=request_key_ttl_s, limit=SWEEP_ROWS_MAX),
-            )
-        except DomainError as error:
-            _pass_over(error, "not swept")
-        await asyncio.sleep(SWEEP_PERIOD_S)
-
-
-async def endpoints_sealed_anew(endpoints: Endpoints) -> None:
-    """Seals by the first key what an older one has sealed, so that the older one can be taken away."""
+async def seal_anew(endpoints: Endpoints) -> int:
+    """Seals by the first key what an older one has sealed, so that the older one can be taken away; how much."""
     try:
-        for _ in range(ROUNDS_PER_SWEEP_MAX):
-            if await endpoints.seal_anew(limit=SWEEP_ROWS_MAX) < SWEEP_ROWS_MAX:
-                break
+        return await endpoints.seal_anew(limit=SWEEP_ROWS_MAX)
     except InvalidToken:
         _log.error("a secret is sealed by a key that WEBHOOKS_SECRET_KEYS does not hold")
+        return 0
 
 
-async def _sweep(kind: str, forget: Callable[[], Awaitable[int]]) -> None:
-    for _ in range(ROUNDS_PER_SWEEP_MAX):
-        forgotten = await forget()
-        _FORGOTTEN[kind].inc(forgotten)
-        if forgotten < SWEEP_ROWS_MAX:
-            break
+async def forget_deliveries(deliveries: Deliveries, *, older_than_s: float) -> int:
+    """Forgets deliveries older than that; how many."""
+    forgotten = await deliveries.forget(older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
+    _FORGOTTEN["deliveries"].inc(forgotten)
+    return forgotten
 
 
-def _pass_over(error: DomainError, what: str) -> None:
-    if not error.retryable:
-        raise error
-    _log.warning(what, error=repr(error))
+async def forget_requests(endpoints: Endpoints, *, older_than_s: float) -> int:
+    """Forgets request ids older than that; how many."""
+    forgotten = await endpoints.forget_requests(older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
+    _FORGOTTEN["request keys"].inc(forgotten)
+    return forgotten

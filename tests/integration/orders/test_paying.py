@@ -8,12 +8,10 @@ import pytest
 from sampan.orders.v1 import order_service_pb2 as pb
 from sampan.warehouse.v1 import events_pb2 as warehouse_events
 
-from services.chassis.errors import Unavailable
 from services.chassis.rpc.status import error_of
 from services.orders import measures, workers
 from services.orders.commands import paying
 from services.orders.domain.changes import TimerKind
-from services.orders.errors import OrderStateWrong
 from services.orders.payments.port import Answer, Outcome
 from tests.integration.orders.running import (
     TENANT,
@@ -313,23 +311,6 @@ async def test_a_provider_that_contradicts_itself_stops_nobody_else(dsn: str) ->
         assert await workers.work_off(orders.desk, orders.payments, TimerKind.CAPTURE, limit=10) == 2
         assert await standing(orders, other) == ("CONFIRMED", "CAPTURED")
         assert await orders.rows_in("timers") == 1
-
-
-async def test_work_waits_out_a_dependency(dsn: str) -> None:
-    calls = 0
-
-    async def work() -> int:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise Unavailable("DATABASE_UNAVAILABLE", "down")
-        if calls == 2:
-            raise OrderStateWrong("PENDING", "a fault of ours")
-        return 0
-
-    with pytest.raises(OrderStateWrong):
-        await workers.repeat("test", work, pause_s=0.01, full=1)
-    assert calls == 2
 
 
 async def test_a_capture_that_is_refused_for_good_cancels_the_order_before_its_goods_leave(dsn: str) -> None:
