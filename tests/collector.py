@@ -47,7 +47,7 @@ class Told:
 
 
 class Collector:
-    """Listens until closed."""
+    """Listens until closed. It takes spans, and answers only while `answering` is set."""
 
     def __init__(self) -> None:
         collector = self
@@ -57,6 +57,7 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path == "/v1/traces":
                     collector._take(body)
+                collector.answering.wait()
                 answer = ExportTraceServiceResponse().SerializeToString()
                 self.send_response(200 if self.path == "/v1/traces" else 404)
                 self.send_header("Content-Type", "application/x-protobuf")
@@ -67,6 +68,8 @@ class Collector:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
+        self.answering = threading.Event()
+        self.answering.set()
         self.spans: list[Told] = []
         self.bodies: list[bytes] = []
         self._changed = threading.Condition()

@@ -1,8 +1,9 @@
 """Spans to a collector by OTLP over HTTP. Imported only where there is one: see `trace`.
 
-They wait in a bounded queue and are sent in batches by a thread of their own; what the queue does not hold is lost,
-as is what the collector does not take in time: work never waits for it. The standard variables of OpenTelemetry's SDK
-(OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_BSP_*, OTEL_RESOURCE_ATTRIBUTES and so on) hold.
+They wait in a bounded queue and are sent in batches by a thread of their own; what the queue has no room for is
+dropped, and lost is what the collector does not take in time: work never waits for it. The standard variables of
+OpenTelemetry's SDK (OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_BSP_*,
+OTEL_RESOURCE_ATTRIBUTES and so on) hold.
 """
 
 import asyncio
@@ -22,13 +23,38 @@ FLUSH_S_MAX = 3.0
 
 _SPANS = metrics.Kept(
     Counter("sampan_trace_spans_total", "Spans of sampled requests by what became of them.", ["outcome"]),
-    children_max=2,
+    children_max=3,
 )
 
 
+class _Queue(BatchSpanProcessor):
+    """Drops, and counts, what its queue has no room for: the SDK's own queue says so only in a log."""
+
+    def __init__(self, exporter: "_Exporter") -> None:
+        self._spans_max = self._default_max_queue_size()  # type: ignore[no-untyped-call]
+        self._exporter = exporter
+        self._accepted = 0
+        self._lock = threading.Lock()
+        super().__init__(exporter, max_queue_size=self._spans_max)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called wherever a span ends."""
+        with self._lock:
+            has_room = self._accepted - self._exporter.taken < self._spans_max
+            self._accepted += has_room
+        if has_room:
+            super().on_end(span)
+        else:
+            _SPANS["dropped"].inc()
+
+
 class _Exporter(OTLPSpanExporter):
+    taken = 0
+    """Spans that have left the queue; only the processor's thread writes it."""
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Called by the processor's thread."""
+        self.taken += len(spans)
         result = super().export(spans)
         _SPANS["exported" if result is SpanExportResult.SUCCESS else "lost"].inc(len(spans))
         return result
@@ -36,7 +62,7 @@ class _Exporter(OTLPSpanExporter):
 
 def processor(endpoint: str, headers: str = "") -> BatchSpanProcessor:
     """Sends spans to the collector at `endpoint`, a URL without the signal's path, with headers as `a=1,b=2`."""
-    return BatchSpanProcessor(
+    return _Queue(
         _Exporter(
             endpoint=endpoint.rstrip("/") + PATH, headers=parse_env_headers(headers, liberal=True) or None
         )
