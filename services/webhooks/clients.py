@@ -12,6 +12,7 @@ from ipaddress import ip_address
 import aiohttp
 from aiohttp import ClientConnectorDNSError, ClientError, ClientSSLError, ClientTimeout, InvalidURL
 
+from services.chassis.clock import now_utc
 from services.chassis.lifecycle import VERSION
 from services.webhooks.domain.addresses import is_public
 from services.webhooks.domain.deliveries import Failure, Outcome
@@ -61,8 +62,8 @@ class Receivers:
             async with self._session.post(
                 url, data=body.encode(), headers={**_HEADERS, **headers}, allow_redirects=False
             ) as answer:
-                # The status says it all. Leaving here closes a connection that still has a body to send.
-                return Outcome.of_status(answer.status)
+                # The head says it all. Leaving here closes a connection that still has a body to send.
+                return Outcome.of_answer(answer.status, answer.headers.get("Retry-After", ""), now_utc())
         except TimeoutError:
             return Outcome(0, Failure.TIMEOUT)
         except ClientConnectorDNSError:

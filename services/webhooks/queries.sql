@@ -16,31 +16,31 @@ SELECT count(*) FROM endpoints WHERE tenant_id = $1;
 
 -- name: select_endpoint
 -- One endpoint, without its secrets.
-SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, version,
-       create_time, update_time
+SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, paused_until,
+       version, create_time, update_time
 FROM endpoints
 WHERE tenant_id = $1 AND endpoint_id = $2;
 
 -- name: lock_endpoint
 -- One endpoint, which stays what it is until the transaction's end; so do its secrets.
-SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, version,
-       create_time, update_time
+SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, paused_until,
+       version, create_time, update_time
 FROM endpoints
 WHERE tenant_id = $1 AND endpoint_id = $2
 FOR UPDATE;
 
 -- name: lock_leased_endpoint
 -- One endpoint, locked, if the lease is still the one that is meant.
-SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, version,
-       create_time, update_time
+SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, paused_until,
+       version, create_time, update_time
 FROM endpoints
 WHERE tenant_id = $1 AND endpoint_id = $2 AND lease_id = $3
 FOR UPDATE;
 
 -- name: select_endpoint_page
 -- Endpoints after an id, in the order of their ids.
-SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, version,
-       create_time, update_time
+SELECT tenant_id, endpoint_id, url, description, event_types, state, disable_reason, failing_since, paused_until,
+       version, create_time, update_time
 FROM endpoints
 WHERE tenant_id = $1 AND endpoint_id > $2
 ORDER BY endpoint_id
@@ -50,7 +50,7 @@ LIMIT $3;
 -- Stores a locked endpoint.
 UPDATE endpoints
 SET url = $3, description = $4, event_types = $5, state = $6, disable_reason = $7, failing_since = $8, version = $9,
-    update_time = $10
+    update_time = $10, paused_until = $11
 WHERE tenant_id = $1 AND endpoint_id = $2;
 
 -- name: delete_endpoint
@@ -113,9 +113,10 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $
 ON CONFLICT (endpoint_id, message_id) DO NOTHING;
 
 -- name: make_due
--- Some locked endpoints have something to be sent now.
-UPDATE endpoints SET due_time = now()
-WHERE tenant_id = ANY ($1::text[]) AND endpoint_id = ANY ($2::uuid[]) AND (due_time IS NULL OR due_time > now());
+-- Some locked endpoints have something to be sent, now or when their pause is over.
+UPDATE endpoints SET due_time = greatest(now(), paused_until)
+WHERE tenant_id = ANY ($1::text[]) AND endpoint_id = ANY ($2::uuid[])
+  AND (due_time IS NULL OR due_time > greatest(now(), paused_until));
 
 -- name: claim_endpoints
 -- Leases at most $2 endpoints that have waited longest; $1: of those that fail, or of those that do not.
@@ -132,18 +133,18 @@ SET lease_id = $3, lease_until = now() + $4::interval
 FROM due
 WHERE e.tenant_id = due.tenant_id AND e.endpoint_id = due.endpoint_id
 RETURNING e.tenant_id, e.endpoint_id, e.url, e.description, e.event_types, e.state, e.disable_reason,
-          e.failing_since, e.version, e.create_time, e.update_time;
+          e.failing_since, e.paused_until, e.version, e.create_time, e.update_time;
 
 -- name: extend_lease
 -- Goes on with a locked endpoint.
 UPDATE endpoints SET lease_until = now() + $3::interval WHERE tenant_id = $1 AND endpoint_id = $2;
 
 -- name: release_endpoint
--- Lets a locked endpoint go, and says when something of it is to be sent next: not before a pause, nor before others have
--- had their turn.
+-- Lets a locked endpoint go, and says when something of it is to be sent next: not before a pause, ours or the one that it
+-- has asked for, nor before others have had their turn.
 UPDATE endpoints
 SET lease_id = NULL, lease_until = NULL,
-    due_time = (SELECT greatest(next_attempt_time, now() + $3::interval) FROM deliveries
+    due_time = (SELECT greatest(next_attempt_time, now() + $3::interval, paused_until) FROM deliveries
                 WHERE endpoint_id = $2 AND state = 1 ORDER BY next_attempt_time LIMIT 1)
 WHERE tenant_id = $1 AND endpoint_id = $2;
 

@@ -91,6 +91,7 @@ class Endpoints:
             EndpointState.ENABLED,
             DisableReason.NONE,
             None,
+            None,
             1,
             now,
             now,

@@ -104,6 +104,7 @@ class Sending:
                 before,
                 succeeded=any(outcome.failure is None for _, outcome in attempts),
                 gone=any(outcome.status == GONE for _, outcome in attempts),
+                retry_after_s=max(outcome.retry_after_s for _, outcome in attempts),
                 now=now,
                 disable_after=self._disable_after,
             )

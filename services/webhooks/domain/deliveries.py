@@ -3,12 +3,16 @@
 PENDING -> DELIVERED | FAILED; by a redelivery both become PENDING again.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import IntEnum, StrEnum
 
 import msgspec
 
 GONE = 410
+BUSY = frozenset((429, 503))
+RETRY_AFTER_S_MAX = 3_600.0
+"""For so long an endpoint may ask to be left alone at a time: a slip there must not cost it a day's messages."""
 _JITTER = 0.25
 
 
@@ -35,15 +39,23 @@ class Failure(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What came of an attempt: the answer's status, 0 where there was none, and why it counts as failed."""
+    """What came of an attempt: the answer's status, 0 where there was none, why it counts as failed, and for how long
+    the endpoint asked to be left alone.
+    """
 
     status: int
     failure: Failure | None = None
+    retry_after_s: float = 0.0
 
     @classmethod
-    def of_status(cls, status: int) -> "Outcome":
-        """Only 2xx is a success: a redirect is not followed, since it may lead anywhere."""
-        return cls(status, None if 200 <= status < 300 else Failure.STATUS)
+    def of_answer(cls, status: int, retry_after: str, now: datetime) -> "Outcome":
+        """Only 2xx is a success: a redirect is not followed, since it may lead anywhere.
+
+        `retry_after` is the answer's Retry-After, empty where there is none; it counts where the endpoint is too busy.
+        """
+        if 200 <= status < 300:
+            return cls(status)
+        return cls(status, Failure.STATUS, _seconds(retry_after, now) if status in BUSY else 0.0)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
@@ -64,9 +76,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
         pause_s = min(self.first_s * self.factor**steps, self.delay_s_max)
         return timedelta(seconds=pause_s * (1 - _JITTER + 2 * _JITTER * chance))
 
-    def next_attempt(self, attempts: int, since: datetime, now: datetime, chance: float) -> datetime | None:
-        """When to try again after so many failed attempts; None: give up."""
-        due = now + self.delay(attempts, chance)
+    def next_attempt(
+        self, attempts: int, since: datetime, now: datetime, chance: float, retry_after_s: float
+    ) -> datetime | None:
+        """When to try again after so many failed attempts, and not before that is over; None: give up."""
+        due = now + max(self.delay(attempts, chance), timedelta(seconds=retry_after_s))
         return due if due <= since + timedelta(seconds=self.retry_for_s) else None
 
 
@@ -105,7 +119,7 @@ def attempted(
     )
     if outcome.failure is None:
         return msgspec.structs.replace(tried, state=DeliveryState.DELIVERED)
-    due = policy.next_attempt(tried.round_attempts, tried.retry_from, now, chance)
+    due = policy.next_attempt(tried.round_attempts, tried.retry_from, now, chance, outcome.retry_after_s)
     if outcome.status == GONE or due is None:
         return msgspec.structs.replace(tried, state=DeliveryState.FAILED)
     return msgspec.structs.replace(tried, next_attempt_time=due)
@@ -116,3 +130,15 @@ def again(delivery: Delivery, now: datetime) -> Delivery:
     return msgspec.structs.replace(
         delivery, state=DeliveryState.PENDING, round_attempts=0, retry_from=now, next_attempt_time=now
     )
+
+
+def _seconds(retry_after: str, now: datetime) -> float:
+    """What a Retry-After means, by RFC 9110 seconds or a date, RETRY_AFTER_S_MAX at most; 0 where it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), RETRY_AFTER_S_MAX)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except (ValueError, OverflowError):
+        return 0.0
+    pause = (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
+    return min(max(pause.total_seconds(), 0.0), RETRY_AFTER_S_MAX)

@@ -61,7 +61,7 @@ class EndpointContent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """An endpoint as it stands; its secrets are the newest first."""
+    """An endpoint as it stands; its secrets are the newest first. Nothing is sent until `paused_until` is over."""
 
     tenant_id: str
     endpoint_id: str
@@ -69,6 +69,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     state: EndpointState
     disable_reason: DisableReason
     failing_since: datetime | None
+    paused_until: datetime | None
     version: int
     create_time: datetime
     update_time: datetime
@@ -104,8 +105,8 @@ def fingerprint(*parts: object) -> bytes:
 
 
 def replaced(endpoint: Endpoint, new: EndpointContent, now: datetime) -> Endpoint:
-    """The endpoint with other content; the same value where it is the same."""
-    return endpoint if endpoint.content == new else _changed(endpoint, now, content=new)
+    """The endpoint with other content; the same value where it is the same. A pause was asked for by what it was."""
+    return endpoint if endpoint.content == new else _changed(endpoint, now, content=new, paused_until=None)
 
 
 def rotated(endpoint: Endpoint, added: Secret, period: timedelta, now: datetime) -> Endpoint:
@@ -123,7 +124,12 @@ def enabled(endpoint: Endpoint, now: datetime) -> Endpoint:
     if endpoint.state == EndpointState.ENABLED:
         return endpoint
     return _changed(
-        endpoint, now, state=EndpointState.ENABLED, disable_reason=DisableReason.NONE, failing_since=None
+        endpoint,
+        now,
+        state=EndpointState.ENABLED,
+        disable_reason=DisableReason.NONE,
+        failing_since=None,
+        paused_until=None,
     )
 
 
@@ -135,14 +141,25 @@ def disabled(endpoint: Endpoint, reason: DisableReason, now: datetime) -> Endpoi
 
 
 def after_attempts(
-    endpoint: Endpoint, *, succeeded: bool, gone: bool, now: datetime, disable_after: timedelta
+    endpoint: Endpoint,
+    *,
+    succeeded: bool,
+    gone: bool,
+    retry_after_s: float,
+    now: datetime,
+    disable_after: timedelta,
 ) -> Endpoint:
     """The endpoint after some attempts: disabled where it asked for that, or where none has succeeded for so long.
 
-    `succeeded` says whether any of them did, `gone` whether any was answered by 410.
+    `succeeded` says whether any of them did, `gone` whether any was answered by 410, `retry_after_s` for how long the
+    endpoint asked to be left alone; 0 where it did not.
     """
     failing_since = None if succeeded else endpoint.failing_since or now
-    after = msgspec.structs.replace(endpoint, failing_since=failing_since)
+    after = msgspec.structs.replace(
+        endpoint,
+        failing_since=failing_since,
+        paused_until=now + timedelta(seconds=retry_after_s) if retry_after_s else None,
+    )
     if gone:
         return disabled(after, DisableReason.GONE, now)
     if failing_since is not None and now - failing_since >= disable_after:

@@ -89,6 +89,7 @@ async def update_endpoint(connection: Connection, endpoint: Endpoint) -> None:
         endpoint.failing_since,
         endpoint.version,
         endpoint.update_time,
+        endpoint.paused_until,
     )
 
 
@@ -179,6 +180,7 @@ def _endpoint_of(row: Any, secrets: Sequence[Secret]) -> Endpoint:
         EndpointState(row["state"]),
         DisableReason(row["disable_reason"]),
         row["failing_since"],
+        row["paused_until"],
         row["version"],
         row["create_time"],
         row["update_time"],

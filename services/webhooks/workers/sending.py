@@ -136,7 +136,7 @@ class Sender:
             if recorded.leased is None or self._stopping:
                 return
             leased = recorded.leased
-            if leased.endpoint.failing_since is not None:
+            if leased.endpoint.failing_since is not None or leased.endpoint.paused_until is not None:
                 return
 
     async def _record(self, leased: Leased, attempts: Sequence[tuple[Delivery, Outcome]]) -> Recorded:

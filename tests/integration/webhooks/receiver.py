@@ -38,7 +38,8 @@ class Receiver:
         self.received: list[Received] = []
         self.status: Callable[[int], int] = lambda _: 200
         """The status of the n-th answer, from 0."""
-        self.location = ""
+        self.headers: dict[str, str] = {}
+        """Of every answer."""
         self.held = False
         self.open = 0
         self.open_max = 0
@@ -72,8 +73,7 @@ class Receiver:
                 await self._changed.wait_for(lambda: not self.held)
         finally:
             self.open -= 1
-        headers = {"location": self.location} if self.location else {}
-        return web.Response(status=self.status(number), headers=headers, text="x" * 100_000)
+        return web.Response(status=self.status(number), headers=self.headers, text="x" * 100_000)
 
     async def _notify(self) -> None:
         async with self._changed:

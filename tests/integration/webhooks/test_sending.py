@@ -80,6 +80,36 @@ async def test_what_is_answered_by_500_is_sent_again_with_the_same_id_and_body(
         assert not (await client.get(endpoint_id)).HasField("failing_since_time")
 
 
+async def test_one_that_is_too_busy_is_sent_nothing_until_its_pause_is_over(
+    database_factory: DatabaseFactory,
+) -> None:
+    async with running(database_factory("webhooks")) as client, receiving() as busy, receiving() as idle:
+        busy.status, busy.headers = lambda number: 200 if number else 429, {"retry-after": "3000"}
+        busy_id = (await client.create(busy.url, "order.placed")).endpoint.endpoint_id
+        idle_id = (await client.create(idle.url)).endpoint.endpoint_id
+        async with client.sending():
+            await client.tell(told())
+            while not (await client.log(busy_id))[0].attempts:
+                await busy.take(1)
+            # What happens meanwhile waits as well, though the sender looks whenever something is due.
+            await client.tell(told(), told("order.cancelled"))
+            await client.settled(idle_id, 3)
+            [waits, failed] = await client.log(busy_id)
+            assert (waits.attempts, failed.attempts, failed.last_status) == (0, 1, 429)
+            pause_s = failed.next_attempt_time.seconds - failed.last_attempt_time.seconds
+            assert pause_s == 3_000
+            assert await client.rows(
+                "SELECT FROM endpoints WHERE due_time >= paused_until AND paused_until > now()"
+            )
+            await client.rows(
+                "WITH d AS (UPDATE deliveries SET next_attempt_time = now() WHERE state = 1) "
+                "UPDATE endpoints SET due_time = now(), paused_until = now() WHERE paused_until IS NOT NULL"
+            )
+            await client.settled(busy_id, 2)
+        assert len(busy.received) == 3
+        assert not await client.rows("SELECT FROM endpoints WHERE paused_until IS NOT NULL")
+
+
 async def test_a_dead_endpoint_takes_nothing_from_a_good_one(database_factory: DatabaseFactory) -> None:
     count = 60
     async with running(database_factory("webhooks")) as client, receiving() as dead, receiving() as good:
@@ -214,7 +244,7 @@ async def test_an_endpoint_that_has_only_failed_for_so_long_is_disabled(
 
 async def test_no_redirect_is_followed(database_factory: DatabaseFactory) -> None:
     async with running(database_factory("webhooks")) as client, receiving() as first, receiving() as inside:
-        first.status, first.location = lambda _: 307, inside.url
+        first.status, first.headers = lambda _: 307, {"location": inside.url}
         endpoint_id = (await client.create(first.url)).endpoint.endpoint_id
         async with client.sending():
             await client.tell(told())

@@ -39,12 +39,17 @@ ENDPOINT = Endpoint(
     EndpointState.ENABLED,
     DisableReason.NONE,
     None,
+    None,
     1,
     NOW,
     NOW,
     (Secret("s1", b"1", NOW),),
 )
 chances = st.floats(min_value=0, max_value=1, exclude_max=True)
+
+
+def answered(status: int, retry_after: str = "") -> Outcome:
+    return Outcome.of_answer(status, retry_after, NOW)
 
 
 @given(attempts=st.integers(min_value=1, max_value=10_000), chance=chances)
@@ -73,19 +78,54 @@ def test_what_always_fails_is_tried_for_three_days_and_then_given_up(chance: flo
 
 @pytest.mark.parametrize("status", [200, 202, 204, 299])
 def test_any_2xx_delivers(status: int) -> None:
-    after = deliveries.attempted(DELIVERY, Outcome.of_status(status), NOW, POLICY, 0.5)
+    after = deliveries.attempted(DELIVERY, answered(status), NOW, POLICY, 0.5)
     assert (after.state, after.last_status, after.last_failure) == (DeliveryState.DELIVERED, status, "")
 
 
 @pytest.mark.parametrize("status", [199, 301, 302, 307, 400, 404, 429, 500, 503])
 def test_anything_else_is_tried_again_a_redirect_too(status: int) -> None:
-    after = deliveries.attempted(DELIVERY, Outcome.of_status(status), NOW, POLICY, 0.5)
+    after = deliveries.attempted(DELIVERY, answered(status), NOW, POLICY, 0.5)
     assert (after.state, after.last_failure) == (DeliveryState.PENDING, "STATUS")
     assert after.next_attempt_time == NOW + timedelta(seconds=5)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("retry_after", "pause_s"),
+    [
+        ("120", 120),
+        ("Sun, 01 Mar 2026 09:32:00 GMT", 120),
+        ("Sun, 01 Mar 2026 09:32:00 -0000", 120),
+        ("1", 5),
+        ("86400", 3_600),
+        ("Mon, 02 Mar 2026 09:30:00 GMT", 3_600),
+        ("9" * 5_000, 3_600),
+        ("Sun, 01 Mar 2020 09:30:00 GMT", 5),
+        ("-120", 5),
+        ("Sun, 01 Mar 99999999999999999999 09:32:00 GMT", 5),
+        ("soon", 5),
+        ("", 5),
+    ],
+)
+def test_one_that_is_too_busy_is_left_alone_for_as_long_as_it_asks_but_for_an_hour_at_most(
+    status: int, retry_after: str, pause_s: int
+) -> None:
+    after = deliveries.attempted(DELIVERY, answered(status, retry_after), NOW, POLICY, 0.5)
+    assert after.next_attempt_time == NOW + timedelta(seconds=pause_s)
+
+
+@given(retry_after=st.text())
+def test_whatever_an_endpoint_asks_for_is_a_pause_within_the_bound(retry_after: str) -> None:
+    assert 0 <= answered(503, retry_after).retry_after_s <= deliveries.RETRY_AFTER_S_MAX
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 410, 500])
+def test_no_other_answer_asks_for_a_pause(status: int) -> None:
+    assert answered(status, "120").retry_after_s == 0
+
+
 def test_410_is_not_tried_again() -> None:
-    after = deliveries.attempted(DELIVERY, Outcome.of_status(410), NOW, POLICY, 0.5)
+    after = deliveries.attempted(DELIVERY, answered(410), NOW, POLICY, 0.5)
     assert (after.state, after.next_attempt_time) == (DeliveryState.FAILED, None)
 
 
@@ -96,13 +136,25 @@ def test_a_redelivery_keeps_the_id_and_the_count_and_begins_the_retries_anew() -
     later = NOW + timedelta(days=10)
     again = deliveries.again(failed, later)
     assert (again.message_id, again.attempts, again.next_attempt_time) == ("msg_1", 17, later)
-    after = deliveries.attempted(again, Outcome.of_status(500), later, POLICY, 0.5)
+    after = deliveries.attempted(again, answered(500), later, POLICY, 0.5)
     assert (after.attempts, after.next_attempt_time) == (18, later + timedelta(seconds=5))
 
 
-def tried(endpoint: Endpoint, now: datetime, *, succeeded: bool = False, gone: bool = False) -> Endpoint:
+def tried(
+    endpoint: Endpoint,
+    now: datetime,
+    *,
+    succeeded: bool = False,
+    gone: bool = False,
+    retry_after_s: float = 0,
+) -> Endpoint:
     return endpoints.after_attempts(
-        endpoint, succeeded=succeeded, gone=gone, now=now, disable_after=timedelta(days=5)
+        endpoint,
+        succeeded=succeeded,
+        gone=gone,
+        retry_after_s=retry_after_s,
+        now=now,
+        disable_after=timedelta(days=5),
     )
 
 
@@ -116,6 +168,13 @@ def test_an_endpoint_that_only_fails_is_disabled_after_days_and_one_success_forg
     ended = tried(failing, NOW + timedelta(days=5))
     assert (ended.state, ended.disable_reason) == (EndpointState.DISABLED, DisableReason.FAILING)
     assert ended.version == failing.version + 1
+
+
+@pytest.mark.parametrize("succeeded", [False, True])
+def test_an_endpoint_is_paused_until_what_it_asked_for_is_over(succeeded: bool) -> None:
+    paused = tried(ENDPOINT, NOW, succeeded=succeeded, retry_after_s=120)
+    assert paused.paused_until == NOW + timedelta(seconds=120)
+    assert tried(paused, NOW + timedelta(seconds=120), succeeded=succeeded).paused_until is None
 
 
 def test_one_that_is_gone_is_disabled_at_once_and_can_be_enabled_again() -> None:
