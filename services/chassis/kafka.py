@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from services.chassis import log, tls
+from services.chassis import kafka_connection, log, tls
 from services.chassis.errors import Unavailable
 from services.chassis.transport import TransportSettings
 
@@ -27,6 +27,8 @@ SET_FOR_THE_TOPIC = 1
 
 _log = log.get(__name__)
 _security: Mapping[str, Any] = {}
+
+kafka_connection.mend()
 
 
 def configure(settings: TransportSettings) -> None:
