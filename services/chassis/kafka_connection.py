@@ -10,7 +10,6 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-
 _send_unmended = AIOKafkaConnection.send
 
 
