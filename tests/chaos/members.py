@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -27,12 +27,10 @@ class Member:
         self.name = name
         self.process = process
         self.wanted = False
-        self.extra_environment: dict[str, str] = {}
-        """Variables for the next start, as CRASH_POINTS; services only."""
+        self._layers: list[Mapping[str, str]] = []
         self.expected_ends = 0
         """How often it ended because a fault ended it; the supervisor blames the service for further ends."""
-        self.is_excused = False
-        """Whether the supervisor blames nobody for its ends, however many; see `excused`."""
+        self._excuses = 0
         self.end_is_seen = False
         """Whether the supervisor has taken note that it is down."""
 
@@ -40,6 +38,16 @@ class Member:
     def service(self) -> str:
         """The service of a replica ("orders" of "orders-1"), else the name."""
         return self.name.partition("-")[0]
+
+    @property
+    def extra_environment(self) -> dict[str, str]:
+        """Variables for the next start, as CRASH_POINTS; services only. Of several faults the last one's win."""
+        return {name: value for layer in self._layers for name, value in layer.items()}
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether the supervisor blames nobody for its ends, however many; see `excused`."""
+        return self._excuses > 0
 
     @property
     def pid(self) -> int | None:
@@ -75,11 +83,11 @@ class Member:
     @contextmanager
     def excused(self) -> Iterator[None]:
         """Inside the block the supervisor starts it again as ever, and blames nobody for its ends."""
-        self.is_excused = True
+        self._excuses += 1
         try:
             yield
         finally:
-            self.is_excused = False
+            self._excuses -= 1
             # An end that is over and not yet noted still belongs to the block; none after it does.
             self.expected_ends = int(self.pid is None and not self.end_is_seen)
 
@@ -109,14 +117,13 @@ class Member:
     @asynccontextmanager
     async def restarted_with(self, **variables: str) -> AsyncIterator[None]:
         """A service runs with further variables inside the block: it is drained and started anew, twice."""
-        before = dict(self.extra_environment)
-        self.extra_environment |= variables
+        self._layers.append(variables)
         try:
             await self.stop()
             yield
         finally:
-            self.extra_environment.clear()
-            self.extra_environment |= before
+            # Its own and nobody else's: blocks of two faults may overlap and end in either order.
+            self._layers = [layer for layer in self._layers if layer is not variables]
             await self.stop()
 
     async def ready(self) -> bool:

@@ -30,6 +30,30 @@ def test_an_end_inside_the_block_that_is_noted_only_later_is_excused_once(member
     assert member.expected_ends == 1
 
 
+async def test_overlapping_faults_take_back_their_own_variables_in_whatever_order_they_end(
+    member: Member,
+) -> None:
+    first, second = (
+        member.restarted_with(CRASH_POINTS="a", TEST_CONFIGURATION="true"),
+        member.restarted_with(CRASH_POINTS="b"),
+    )
+    await first.__aenter__()
+    await second.__aenter__()
+    assert member.extra_environment == {"CRASH_POINTS": "b", "TEST_CONFIGURATION": "true"}
+    await first.__aexit__(None, None, None)
+    assert member.extra_environment == {"CRASH_POINTS": "b"}
+    await second.__aexit__(None, None, None)
+    assert member.extra_environment == {}
+
+
+def test_an_end_is_excused_until_the_last_of_overlapping_blocks_is_left(member: Member) -> None:
+    with member.excused():
+        with member.excused():
+            pass
+        assert member.is_excused
+    assert not member.is_excused
+
+
 def test_an_end_is_blamed_unless_it_was_expected_or_is_excused(member: Member, tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     cluster.history = History(tmp_path / "history")
