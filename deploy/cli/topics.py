@@ -9,7 +9,8 @@ from deploy.local.settings import PUBLISHERS
 from services.chassis import kafka
 
 app = typer.Typer(
-    no_args_is_help=True, help="Create the topics, or compare them with what their owners want."
+    no_args_is_help=True,
+    help="Create the topics, compare them with what their owners want, or fill them anew.",
 )
 Services = Annotated[
     list[str] | None, typer.Argument(help="Only those of these services.", show_default=False)
@@ -47,6 +48,20 @@ def create(
         )
     found = [{"topic": spec.name, "partitions": spec.partitions} for spec in specs.values()]
     output.rows(found, ("topic", "partitions"), as_json=as_json)
+
+
+@app.command()
+def republish(services: Services = None, as_json: output.Json = False) -> None:
+    """Tell the state of everything in compacted topics anew, as after their loss; the services, which send it, have to
+    run. Readers pass over what they know."""
+    with exits.told():
+        found = [row for name in system.chosen(services or (), PUBLISHERS) for row in _told_anew(name)]
+    output.rows(found, ("topic", "snapshots"), as_json=as_json)
+
+
+def _told_anew(service: str) -> list[output.Row]:
+    publish = system.commands_of(service).publish_snapshots
+    return [] if publish is None else [dict(row) for row in exits.run(publish(system.storage_of(service)))]
 
 
 @app.command()

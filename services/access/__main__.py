@@ -1,4 +1,4 @@
-"""Wires access together: `python -m services.access [setup]`."""
+"""Wires access together: `python -m services.access [setup | ...]`."""
 
 import functools
 
@@ -13,6 +13,7 @@ from services.chassis import assembly, cli
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.rpc.server import make_server
+from services.chassis.snapshots import Snapshots
 
 
 async def setup(settings: AccessSettings) -> None:
@@ -64,7 +65,14 @@ async def serve(settings: AccessSettings) -> None:
         await runtime.serve(server, services=rpc.SERVICES)
 
 
-COMMANDS = cli.Service(name="access", settings=AccessSettings, serve=serve, setup=setup, topics=events.topics)
+COMMANDS = cli.Service(
+    name="access",
+    settings=AccessSettings,
+    serve=serve,
+    setup=setup,
+    topics=events.topics,
+    publish_snapshots=Snapshots("access", events.SNAPSHOTS).publish,
+)
 
 if __name__ == "__main__":
     cli.run(COMMANDS)

@@ -10,14 +10,19 @@ version    the tenant's or the key's; it only grows, and readers may see only th
 Who may write to these topics can open every door, and who may read them learns who has keys, but no secret.
 """
 
+from collections.abc import Mapping
+from uuid import UUID
+
 from sampan.access.v1 import events_pb2 as events_pb
 
-from services.access import wire
+from services.access import store, wire
 from services.access.domain.keys import ApiKey
 from services.access.domain.tenants import Tenant
 from services.chassis import trace
 from services.chassis.envelope import OutboxMessage
 from services.chassis.kafka import TopicSpec
+from services.chassis.pg import Connection
+from services.chassis.snapshots import Page
 
 SOURCE = "/sampan/access"
 TENANTS_TOPIC = "sampan.access.tenants.v1"
@@ -61,3 +66,17 @@ def key_snapshot(key: ApiKey) -> OutboxMessage:
         traceparent=trace.current_traceparent(),
         time=key.update_time,
     )
+
+
+async def _tenants(connection: Connection, after: str, limit: int) -> list[OutboxMessage]:
+    return [tenant_snapshot(one) for one in await store.tenants_after(connection, after, limit, lock=True)]
+
+
+async def _keys(connection: Connection, after: str, limit: int) -> list[OutboxMessage]:
+    tenant_id, _, api_key_id = after.partition("/")
+    last = UUID(api_key_id) if api_key_id else UUID(int=0)
+    return [key_snapshot(one) for one in await store.lock_keys_after(connection, tenant_id, last, limit)]
+
+
+SNAPSHOTS: Mapping[str, Page] = {TENANTS_TOPIC: _tenants, KEYS_TOPIC: _keys}
+"""What can be told anew."""

@@ -25,6 +25,15 @@ WHERE tenant_id > $1
 ORDER BY tenant_id
 LIMIT $2;
 
+-- name: lock_tenant_page
+-- The same, and they stay what they are until the transaction's end.
+SELECT tenant_id, display_name, state, version, create_time, update_time, limits
+FROM tenants
+WHERE tenant_id > $1
+ORDER BY tenant_id
+LIMIT $2
+FOR NO KEY UPDATE;
+
 -- name: update_tenant
 -- Takes a locked tenant to its next version; its name does not change.
 UPDATE tenants SET state = $2, version = $3, update_time = $4, limits = $5 WHERE tenant_id = $1;
@@ -66,6 +75,16 @@ FROM api_keys
 WHERE tenant_id = $1 AND api_key_id > $2
 ORDER BY api_key_id
 LIMIT $3;
+
+-- name: lock_key_page
+-- Keys of all tenants after one, in the order of tenants and ids; they stay what they are until the transaction's end.
+SELECT tenant_id, api_key_id, display_name, roles, merchant_ids, warehouse_ids, expire_time, state, version,
+       create_time, update_time, limits
+FROM api_keys
+WHERE (tenant_id, api_key_id) > ($1, $2)
+ORDER BY tenant_id, api_key_id
+LIMIT $3
+FOR NO KEY UPDATE;
 
 -- name: select_secrets
 -- The secrets of some keys: all that may still be good, and the newest of each key's others.

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -47,9 +49,12 @@ async def lock_tenant(connection: Connection, tenant_id: str) -> Tenant | None:
     return None if row is None else _tenant_of(row)
 
 
-async def tenants_after(connection: Connection, after: str, limit: int) -> list[Tenant]:
-    """At most `limit` tenants after an id, in the order of their ids."""
-    return [_tenant_of(row) for row in await connection.fetch(_sql("select_tenant_page"), after, limit)]
+async def tenants_after(
+    connection: Connection, after: str, limit: int, *, lock: bool = False
+) -> list[Tenant]:
+    """At most `limit` tenants after an id, in the order of their ids; locked where `lock`."""
+    statement = _sql("lock_tenant_page" if lock else "select_tenant_page")
+    return [_tenant_of(row) for row in await connection.fetch(statement, after, limit)]
 
 
 async def update_tenant(connection: Connection, tenant: Tenant) -> None:
@@ -129,6 +134,15 @@ async def keys_after(connection: Connection, tenant_id: str, after: UUID, limit:
     """At most `limit` keys after an id, in the order of their ids."""
     rows = await connection.fetch(_sql("select_key_page"), tenant_id, after, limit)
     return await _with_secrets(connection, tenant_id, rows)
+
+
+async def lock_keys_after(connection: Connection, tenant_id: str, after: UUID, limit: int) -> list[ApiKey]:
+    """At most `limit` keys of all tenants after a tenant's key, in the order of tenants and ids; locked."""
+    rows = await connection.fetch(_sql("lock_key_page"), tenant_id, after, limit)
+    found: list[ApiKey] = []
+    for tenant, of_tenant in groupby(rows, key=itemgetter("tenant_id")):
+        found += await _with_secrets(connection, tenant, list(of_tenant))
+    return found
 
 
 async def insert_audit(

@@ -1,4 +1,4 @@
-"""Wires the catalog together: `python -m services.catalog [setup]`."""
+"""Wires the catalog together: `python -m services.catalog [setup | ...]`."""
 
 import functools
 
@@ -12,6 +12,7 @@ from services.chassis import assembly, cli
 from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.rpc.server import make_server
+from services.chassis.snapshots import Snapshots
 
 
 async def setup(settings: CatalogSettings) -> None:
@@ -54,7 +55,12 @@ async def serve(settings: CatalogSettings) -> None:
 
 
 COMMANDS = cli.Service(
-    name="catalog", settings=CatalogSettings, serve=serve, setup=setup, topics=events.topics
+    name="catalog",
+    settings=CatalogSettings,
+    serve=serve,
+    setup=setup,
+    topics=events.topics,
+    publish_snapshots=Snapshots("catalog", events.SNAPSHOTS).publish,
 )
 
 if __name__ == "__main__":

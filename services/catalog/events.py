@@ -8,15 +8,18 @@ schema     sampan.catalog.v1.ProductSnapshot
 version    the product's; it only grows, and readers may see only the newest
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sampan.catalog.v1 import events_pb2 as events_pb
 
+from services.catalog import store
 from services.catalog.domain.products import StoredProduct
 from services.catalog.wire import product_message
 from services.chassis import trace
 from services.chassis.envelope import OutboxMessage
 from services.chassis.kafka import TopicSpec
+from services.chassis.pg import Connection
+from services.chassis.snapshots import Page
 
 SOURCE = "/sampan/catalog"
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
@@ -50,3 +53,13 @@ def product_snapshots(tenant_id: str, changed: Sequence[StoredProduct]) -> list[
             )
         )
     return messages
+
+
+async def _products(connection: Connection, after: str, limit: int) -> list[OutboxMessage]:
+    tenant_id, _, product_id = after.partition("/")
+    found = await store.lock_products_after(connection, tenant_id, product_id, limit)
+    return [message for tenant, products in found for message in product_snapshots(tenant, products)]
+
+
+SNAPSHOTS: Mapping[str, Page] = {PRODUCTS_TOPIC: _products}
+"""What can be told anew."""

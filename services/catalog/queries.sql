@@ -56,6 +56,15 @@ WHERE tenant_id = $1 AND product_id > $2
 ORDER BY product_id
 LIMIT $6;
 
+-- name: lock_product_page
+-- Products of all tenants after one, in the order of tenants and ids; they stay what they are until the transaction's end.
+SELECT tenant_id, product_id
+FROM products
+WHERE (tenant_id, product_id) > ($1, $2)
+ORDER BY tenant_id, product_id
+LIMIT $3
+FOR NO KEY UPDATE;
+
 -- name: lock_heads
 -- Locks some products in the order of their ids and tells what is needed to see whether an upsert changes them.
 SELECT p.product_id, p.merchant_id, p.status, p.version, p.content_hash, p.create_time

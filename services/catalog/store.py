@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -89,6 +91,19 @@ async def product_ids_after(
         _sql("select_product_page"), tenant_id, after, merchant_id, category, status, limit
     )
     return [row["product_id"] for row in rows]
+
+
+async def lock_products_after(
+    connection: Connection, tenant_id: str, after: str, limit: int
+) -> list[tuple[str, list[StoredProduct]]]:
+    """At most `limit` products of all tenants after a tenant's product, by tenant, in the order of ids; locked."""
+    rows = await connection.fetch(_sql("lock_product_page"), tenant_id, after, limit)
+    found = []
+    for tenant, of_tenant in groupby(rows, key=itemgetter("tenant_id")):
+        product_ids = [row["product_id"] for row in of_tenant]
+        stored = await products(connection, tenant, product_ids)
+        found.append((tenant, [stored[product_id] for product_id in product_ids]))
+    return found
 
 
 async def lock_heads(connection: Connection, tenant_id: str, product_ids: Sequence[str]) -> dict[str, Head]:

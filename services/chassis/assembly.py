@@ -9,18 +9,16 @@ parked = ParkedEvents("orders", lambda db: HANDLERS)
 cli.run(cli.Service(..., list_parked=parked.list, replay_parked=parked.replay, discard_parked=parked.discard))
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.chassis import kafka, migrations
-from services.chassis.cli import ParkedQuery, Topics
+from services.chassis.cli import ParkedQuery, Rows, Topics
 from services.chassis.config import DatabaseServiceSettings, StoringServiceSettings
 from services.chassis.consumer import Handler, discard_rows, parked_rows, replay_rows
 from services.chassis.lifecycle import Runtime
 from services.chassis.pg import Database
-
-Rows = Iterable[Mapping[str, object]]
 
 
 async def set_up(settings: DatabaseServiceSettings, service: str, topics: Topics) -> None:

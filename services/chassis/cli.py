@@ -5,9 +5,11 @@
     list-parked     events that could not be handled, one JSON object per line
     replay-parked   hand parked events to their handler again, in order
     discard-parked  give parked events up for good; their aggregates go on without them
+    publish-snapshots
+                    tell the state of everything anew, as after the loss of a compacted topic
     config          the values in force, secrets masked; with --markdown, the table of all variables
 
-The commands on parked events print JSON lines to stdout and log to stderr; the others log to stdout.
+The commands on parked events and snapshots print JSON lines to stdout and log to stderr; the others log to stdout.
 Exit codes: 0 done, 1 failed (the last line of the log says why), 2 wrong configuration or arguments.
 """
 
@@ -29,7 +31,7 @@ from services.chassis.lifecycle import CannotStart
 S = TypeVar("S", bound=config.ProcessSettings)
 
 PARKED_LIMIT_DEFAULT = 100
-PRINTING = frozenset({"list-parked", "replay-parked", "discard-parked"})
+PRINTING = frozenset({"list-parked", "replay-parked", "discard-parked", "publish-snapshots"})
 
 _logger = log.get(__name__)
 
@@ -59,7 +61,9 @@ class Topics(Protocol):
 
 
 Hook = Callable[[S], Awaitable[None]]
-ParkedHook = Callable[[S, ParkedQuery], Awaitable[Iterable[Mapping[str, object]]]]
+Rows = Iterable[Mapping[str, object]]
+ParkedHook = Callable[[S, ParkedQuery], Awaitable[Rows]]
+SnapshotsHook = Callable[[S], Awaitable[Rows]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Service(Generic[S]):
     list_parked: ParkedHook[S] | None = None
     replay_parked: ParkedHook[S] | None = None
     discard_parked: ParkedHook[S] | None = None
+    publish_snapshots: SnapshotsHook[S] | None = None
 
 
 def run(service: Service[S], arguments: Sequence[str] | None = None) -> NoReturn:
@@ -124,6 +129,9 @@ async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> 
         ids = tuple(chosen.ids)
         query = ParkedQuery(chosen.group, None, len(ids), chosen.actor, ids, chosen.note)
         _print(await service.discard_parked(settings, query))
+    elif chosen.command == "publish-snapshots":
+        assert service.publish_snapshots is not None
+        _print(await service.publish_snapshots(settings))
     elif chosen.command == "setup":
         assert service.setup is not None
         await service.setup(settings)
@@ -131,7 +139,7 @@ async def _run(service: Service[S], settings: S, chosen: argparse.Namespace) -> 
         await service.serve(settings)
 
 
-def _print(rows: Iterable[Mapping[str, object]]) -> None:
+def _print(rows: Rows) -> None:
     for row in rows:
         sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
 
@@ -171,6 +179,8 @@ def _parser(service: Service[S]) -> argparse.ArgumentParser:
         discard.add_argument("--group", required=True, help="the consumer group that they are parked in")
         discard.add_argument("--note", type=_note, required=True, help="why, for the record")
         discard.add_argument("--actor", default=_who(), help="who does it, for the record")
+    if service.publish_snapshots is not None:
+        add("publish-snapshots", "Tell the state of everything anew, as after the loss of a compacted topic.")
     add("config", "Show the values in force.").add_argument(
         "--markdown", action="store_true", help="instead, the table of all variables"
     )

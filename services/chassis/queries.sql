@@ -21,6 +21,10 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS bounded) AS rows
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT event_time FROM outbox ORDER BY id LIMIT 1)), 0)::float8
            AS oldest_age_s;
 
+-- name: count_outbox
+-- How many events wait, counted up to $1.
+SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS bounded;
+
 -- name: vacuum_outbox
 -- Frees the room of deleted events, in the index above all; leaves it to others who are at it.
 VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) outbox;

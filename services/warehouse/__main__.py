@@ -18,6 +18,7 @@ from services.chassis.lifecycle import Runtime
 from services.chassis.outbox import OutboxRelay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
+from services.chassis.snapshots import Snapshots
 from services.warehouse import events, workers
 from services.warehouse.commands.availability import Availability
 from services.warehouse.commands.holds import Holds
@@ -133,6 +134,7 @@ COMMANDS = cli.Service(
     list_parked=PARKED.list,
     replay_parked=PARKED.replay,
     discard_parked=PARKED.discard,
+    publish_snapshots=Snapshots(NAME, events.SNAPSHOTS).publish,
 )
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ says   sampan.warehouse.fulfilments.v1     key order_id, kept 7 days: what becam
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.message import Message
 from sampan.orders.v1 import events_pb2 as orders_pb
@@ -21,6 +21,7 @@ from services.chassis.errors import FieldInvalid, FieldRequired
 from services.chassis.kafka import TopicSpec
 from services.chassis.pg import Connection
 from services.chassis.rpc import times
+from services.chassis.snapshots import Page
 from services.warehouse import wire
 from services.warehouse.domain.decision import Changes
 from services.warehouse.domain.holds import (
@@ -45,6 +46,8 @@ from services.warehouse.domain.holds import (
 )
 from services.warehouse.domain.stock import SkuStock
 from services.warehouse.domain.warehouses import Warehouse
+from services.warehouse.store import warehouses as warehouse_store
+from services.warehouse.store import working_set
 
 SOURCE = "/sampan/warehouse"
 GROUP = "warehouse.orders"
@@ -287,3 +290,21 @@ EVENT_TYPES: dict[str, tuple[str, ...]] = {
     WAREHOUSES_TOPIC: (_WAREHOUSE_SNAPSHOT,),
 }
 """Every type that is sent, by topic."""
+
+
+async def _stock_page(connection: Connection, after: str, limit: int) -> list[OutboxMessage]:
+    tenant_id, _, sku = after.partition("/")
+    return [
+        _availability(stock)
+        for stock in await working_set.lock_stock_after(connection, tenant_id, sku, limit)
+    ]
+
+
+async def _warehouse_page(connection: Connection, after: str, limit: int) -> list[OutboxMessage]:
+    tenant_id, _, warehouse_id = after.partition("/")
+    found = await warehouse_store.lock_after(connection, tenant_id, warehouse_id, limit)
+    return [warehouse_message(warehouse) for warehouse in found]
+
+
+SNAPSHOTS: Mapping[str, Page] = {AVAILABILITY_TOPIC: _stock_page, WAREHOUSES_TOPIC: _warehouse_page}
+"""What can be told anew."""

@@ -36,6 +36,17 @@ JOIN stock_owners o ON o.tenant_id = k.tenant_id AND o.sku = k.sku
 ORDER BY o.tenant_id, o.sku
 FOR UPDATE OF o;
 
+-- name: lock_stock_owner_page
+-- SKUs of all tenants after one that have stock, in the order of tenants and SKUs; it stays what it is until the
+-- transaction's end.
+SELECT o.tenant_id, o.sku, o.merchant_id
+FROM stock_owners o
+WHERE (o.tenant_id, o.sku) > ($1, $2)
+  AND EXISTS (SELECT FROM stock s WHERE s.tenant_id = o.tenant_id AND s.sku = o.sku)
+ORDER BY o.tenant_id, o.sku
+LIMIT $3
+FOR UPDATE OF o;
+
 -- name: find_stock
 -- All stock of some SKUs; read after their owners are locked, in a statement of its own, so that it sees
 -- everything that earlier holders of the locks have committed.
@@ -279,6 +290,17 @@ FROM warehouses
 WHERE tenant_id = $1 AND warehouse_id > $2
 ORDER BY warehouse_id
 LIMIT $3;
+
+-- name: lock_warehouse_page
+-- Warehouses of all tenants after one, in the order of tenants and ids; they stay what they are until the transaction's
+-- end.
+SELECT tenant_id, warehouse_id, display_name, region_code, cell, kind, served_countries, priority, ships_hazards,
+       disabled, version, create_time, update_time
+FROM warehouses
+WHERE (tenant_id, warehouse_id) > ($1, $2)
+ORDER BY tenant_id, warehouse_id
+LIMIT $3
+FOR NO KEY UPDATE;
 
 -- name: find_orders_of_parcels
 -- Which orders some parcels belong to; that never changes.

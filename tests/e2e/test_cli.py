@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.asyncapi.topics import all_topics
 from deploy.local.settings import DATABASES, PUBLISHERS, ROOT, free_ports
+from services.access.events import KEYS_TOPIC, TENANTS_TOPIC
 from services.chassis.kafka import make_producer
 from services.orders.events import FULFILMENTS_GROUP, FULFILMENTS_TOPIC
 from services.orders.published import ORDERS_TOPIC
@@ -107,6 +108,18 @@ def poison(shop: Shop, order_id: str) -> None:
             await producer.stop()
 
     asyncio.run(send())
+
+
+async def lose(bootstrap: str, topics: list[str]) -> None:
+    """Deletes topics with all that is in them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics(topics)
+        while set(topics) & set(await admin.list_topics()):
+            pass
+    finally:
+        await admin.close()
 
 
 def set_retention(bootstrap: str, topic: str, milliseconds: str) -> None:
@@ -205,6 +218,28 @@ def test_the_platform_gives_a_tenant_its_first_key(operator: Operator) -> None:
     arguments = ("keys", "create", "First", "--role", "administrator", "--tenant")
     assert "sampan_" in operator.must(*arguments, "other").out
     assert "TENANT_NOT_FOUND" in operator.must(*arguments, "nobody", code=2).errors
+
+
+def test_keys_are_known_again_when_the_topics_of_access_were_lost(operator: Operator) -> None:
+    shop = operator.shop
+    gateway = shop.stack.services["gateway"]
+    secret = operator.must("keys", "create", "Kiosk", "--role", "storefront", "--json").document["secret"]
+
+    def answered() -> int:
+        return shop.scratch.get("/v1/merchants", headers={"Authorization": f"Bearer {secret}"}).status_code
+
+    shop.eventually(lambda: answered() == 200)
+    gateway.stop()
+    asyncio.run(lose(shop.stack.bootstrap, [TENANTS_TOPIC, KEYS_TOPIC]))
+    operator.must("topics", "create", "access")
+    gateway.start()
+    gateway.wait_ready()
+    assert answered() == 401
+    told = operator.must("topics", "republish", "access", "--json").document
+    assert {row["topic"] for row in told} == {TENANTS_TOPIC, KEYS_TOPIC}
+    shop.eventually(lambda: answered() == 200)
+    assert operator.must("topics", "republish", "orders", "--json").document == []
+    assert "12 access" in operator.must("audit").out
 
 
 def test_the_outbox_is_empty_and_all_of_it_is_served(operator: Operator) -> None:

@@ -43,6 +43,14 @@ async def list_after(
     return [warehouse_of(row) for row in rows]
 
 
+async def lock_after(
+    connection: Connection, tenant_id: str, warehouse_id: str, rows_max: int
+) -> list[Warehouse]:
+    """A page of the warehouses of all tenants, in the order of tenants and ids; locked."""
+    query = load_queries(PACKAGE)["lock_warehouse_page"]
+    return [warehouse_of(row) for row in await connection.fetch(query, tenant_id, warehouse_id, rows_max)]
+
+
 def warehouse_of(row: Any) -> Warehouse:
     """The value of a row."""
     return Warehouse(

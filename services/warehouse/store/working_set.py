@@ -97,20 +97,34 @@ async def lock_stock(connection: Connection, skus: Iterable[tuple[str, str]]) ->
     wanted = sorted(skus)
     if not wanted:
         return []
-    queries = load_queries(PACKAGE)
-    keys = [tenant_id for tenant_id, _ in wanted], [sku for _, sku in wanted]
-    owned = await connection.fetch(queries["lock_stock_owners"], *keys)
+    # A SKU whose very first stock comes in now is not locked: it is left for the next batch.
+    owned = await connection.fetch(
+        load_queries(PACKAGE)["lock_stock_owners"],
+        [tenant_id for tenant_id, _ in wanted],
+        [sku for _, sku in wanted],
+    )
+    return await _stock_of(connection, owned)
+
+
+async def lock_stock_after(connection: Connection, tenant_id: str, sku: str, rows_max: int) -> list[SkuStock]:
+    """A page of the SKUs of all tenants that have stock, in the order of tenants and SKUs; locked."""
+    owned = await connection.fetch(load_queries(PACKAGE)["lock_stock_owner_page"], tenant_id, sku, rows_max)
+    return await _stock_of(connection, owned)
+
+
+async def _stock_of(connection: Connection, owned: Sequence[Any]) -> list[SkuStock]:
+    """All stock of SKUs whose owners are locked."""
     stocks = {
         (tenant_id, sku): SkuStock(tenant_id, sku, merchant_id) for tenant_id, sku, merchant_id in owned
     }
     if stocks:
         for tenant_id, sku, warehouse_id, on_hand, reserved, version in await connection.fetch(
-            queries["find_stock"], *keys
+            load_queries(PACKAGE)["find_stock"],
+            [tenant_id for tenant_id, _ in stocks],
+            [sku for _, sku in stocks],
         ):
-            # A SKU whose very first stock came in between is not locked: it is left for the next batch.
-            owner = stocks.get((tenant_id, sku))
-            if owner is not None:
-                owner.levels[warehouse_id] = StockLevel(warehouse_id, on_hand, reserved, version)
+            level = StockLevel(warehouse_id, on_hand, reserved, version)
+            stocks[tenant_id, sku].levels[warehouse_id] = level
     return list(stocks.values())
 
 

@@ -39,6 +39,10 @@ async def discarded(settings: ProcessSettings, query: cli.ParkedQuery) -> Iterab
     return [{"group": query.group, "ids": query.ids, "note": query.note, "actor": query.actor}]
 
 
+async def published(settings: ProcessSettings) -> Iterable[Mapping[str, object]]:
+    return [{"topic": "demo.things.v1", "snapshots": 3}]
+
+
 def exit_code(service: cli.Service[ProcessSettings], *arguments: str) -> object:
     with pytest.raises(SystemExit) as stop:
         cli.run(service, arguments)
@@ -52,6 +56,7 @@ SERVICE = cli.Service(
     list_parked=parked,
     replay_parked=parked,
     discard_parked=discarded,
+    publish_snapshots=published,
 )
 
 
@@ -71,6 +76,13 @@ def test_parked_events_are_printed_one_per_line(capsys: pytest.CaptureFixture[st
     assert exit_code(SERVICE, "replay-parked", "--group", "orders", "--limit", "5", "--actor", "li") == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"group": "orders", "aggregate_id": None, "limit": 5, "actor": "li"}
+
+
+def test_what_was_told_anew_is_printed_by_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(SERVICE, "publish-snapshots") == 0
+    assert json.loads(capsys.readouterr().out) == {"topic": "demo.things.v1", "snapshots": 3}
+    silent = cli.Service(name="silent", settings=ProcessSettings, serve=serve)
+    assert exit_code(silent, "publish-snapshots") == 2
 
 
 def test_a_log_line_does_not_stand_between_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
