@@ -16,7 +16,11 @@ import httpx
 import pytest
 
 from deploy.local.stack import Stack
+from services.gateway.config import GatewaySettings
+from services.gateway.routes.route import Route
+from services.gateway.wiring import Gateway
 from tests import servers
+from tests.e2e.hooks import receiving
 
 KEYS = {
     "operator": {"key": "operator-key-of-demo", "tenant_id": "demo", "role": "operator"},
@@ -203,3 +207,60 @@ def open_shop(system: Stack, *, https: ssl.SSLContext | None = None) -> Iterator
             }
             shop.must(shop.operator.post("/v1/warehouses", json=body), 201)
         yield shop
+
+
+@dataclass
+class Foreign:
+    """What the tenant `demo` has, by the names of ids in paths; `key` placed its order."""
+
+    ids: dict[str, str]
+    sku: str
+    key: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def foreign(shop: Shop) -> Foreign:
+    """One thing of each kind."""
+    sku = shop.new_sku()
+    used = key()
+    order = shop.place(order_body((sku, 1), payment_terms="prepaid"), headers=used)
+    shop.eventually(lambda: shop.order(order["order_id"])["parcels"])
+    [parcel] = shop.order(order["order_id"])["parcels"]
+    issued = shop.operator.post(
+        "/v1/api-keys", json={"display_name": "Theirs", "roles": ["reader"]}, headers=key()
+    )
+    endpoint_id, delivery_id = webhook_of(shop)
+    ids = {
+        "tenant_id": "demo",
+        "merchant_id": "north-lights",
+        "product_id": sku.lower(),
+        "warehouse_id": "madrid",
+        "order_id": order["order_id"],
+        "parcel_id": parcel["parcel_id"],
+        "api_key_id": shop.must(issued, 201)["api_key"]["api_key_id"],
+        "webhook_endpoint_id": endpoint_id,
+        "delivery_id": delivery_id,
+    }
+    return Foreign(ids, sku, used)
+
+
+def webhook_of(shop: Shop) -> tuple[str, str]:
+    """An endpoint and a delivery to it, both of which stay as they are."""
+    with receiving() as hook:
+        body = {"url": hook.url, "event_types": ["order.expired"]}
+        issued = shop.must(shop.operator.post("/v1/webhook-endpoints", json=body, headers=key()), 201)
+        endpoint_id = issued["webhook_endpoint"]["webhook_endpoint_id"]
+        path = f"/v1/webhook-endpoints/{endpoint_id}"
+        delivery_id = shop.must(shop.operator.post(f"{path}:test"), 201)["delivery_id"]
+        delivery = f"/v1/webhook-deliveries/{delivery_id}"
+        shop.eventually(lambda: shop.must(shop.operator.get(delivery))["state"] == "delivered")
+        shop.must(shop.operator.post(f"{path}:disable"))
+    return endpoint_id, delivery_id
+
+
+@pytest.fixture
+async def routes() -> tuple[Route, ...]:
+    """All routes that need a credential, wired to nothing."""
+    gateway = Gateway(GatewaySettings())
+    await gateway.close()
+    return tuple(route for route in gateway.routes if route.roles is not None)

@@ -1,5 +1,5 @@
-"""No tenant reaches what is another's, and no restricted key what is outside its scope: every route, taken from the
-gateway's own table, so that a new one fails here until it is shown to keep tenants apart.
+"""No tenant reaches what is another's: every route, taken from the gateway's own table, so that a new one fails here
+until it is shown to keep tenants apart.
 """
 
 from __future__ import annotations
@@ -7,79 +7,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from services.gateway.config import GatewaySettings
 from services.gateway.roles import PLATFORM_ONLY
 from services.gateway.routes.route import Route
-from services.gateway.wiring import Gateway
-from tests.e2e.conftest import Document, Shop, key, order_body
-from tests.e2e.hooks import receiving
+from tests.e2e.conftest import Document, Foreign, Shop, key, order_body
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def routes() -> tuple[Route, ...]:
-    """All routes that need a credential, wired to nothing."""
-    gateway = Gateway(GatewaySettings())
-    await gateway.close()
-    return tuple(route for route in gateway.routes if route.roles is not None)
-
-
-@dataclass
-class Foreign:
-    """What the tenant `demo` has, by the names of ids in paths; `key` placed its order."""
-
-    ids: dict[str, str]
-    sku: str
-    key: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def foreign(shop: Shop) -> Foreign:
-    """One thing of each kind."""
-    sku = shop.new_sku()
-    used = key()
-    order = shop.place(order_body((sku, 1), payment_terms="prepaid"), headers=used)
-    shop.eventually(lambda: shop.order(order["order_id"])["parcels"])
-    [parcel] = shop.order(order["order_id"])["parcels"]
-    issued = shop.operator.post(
-        "/v1/api-keys", json={"display_name": "Theirs", "roles": ["reader"]}, headers=key()
-    )
-    endpoint_id, delivery_id = webhook_of(shop)
-    ids = {
-        "tenant_id": "demo",
-        "merchant_id": "north-lights",
-        "product_id": sku.lower(),
-        "warehouse_id": "madrid",
-        "order_id": order["order_id"],
-        "parcel_id": parcel["parcel_id"],
-        "api_key_id": shop.must(issued, 201)["api_key"]["api_key_id"],
-        "webhook_endpoint_id": endpoint_id,
-        "delivery_id": delivery_id,
-    }
-    return Foreign(ids, sku, used)
-
-
-def webhook_of(shop: Shop) -> tuple[str, str]:
-    """An endpoint and a delivery to it, both of which stay as they are."""
-    with receiving() as hook:
-        body = {"url": hook.url, "event_types": ["order.expired"]}
-        issued = shop.must(shop.operator.post("/v1/webhook-endpoints", json=body, headers=key()), 201)
-        endpoint_id = issued["webhook_endpoint"]["webhook_endpoint_id"]
-        path = f"/v1/webhook-endpoints/{endpoint_id}"
-        delivery_id = shop.must(shop.operator.post(f"{path}:test"), 201)["delivery_id"]
-        delivery = f"/v1/webhook-deliveries/{delivery_id}"
-        shop.eventually(lambda: shop.must(shop.operator.get(delivery))["state"] == "delivered")
-        shop.must(shop.operator.post(f"{path}:disable"))
-    return endpoint_id, delivery_id
 
 
 ABSENT = {
@@ -302,108 +240,3 @@ async def test_no_stream_tells_of_what_is_anothers(shop: Shop, foreign: Foreign)
 async def test_no_route_takes_a_credential_that_is_none(routes: tuple[Route, ...], shop: Shop) -> None:
     for route in routes:
         assert send(shop.anonymous, route, ABSENT).status_code == 401, route.path
-
-
-@dataclass
-class Restricted:
-    """Keys of the tenant `demo` that are for something else than what is there."""
-
-    merchants: httpx.Client
-    warehouses: httpx.Client
-
-
-@pytest.fixture(scope="module")
-def restricted(shop: Shop) -> Iterator[Restricted]:
-    """Made by the API, and revoked at the end."""
-    with ExitStack() as stack:
-
-        def issued(**what: Any) -> httpx.Client:
-            body = {"display_name": "Restricted", **what}
-            made = shop.must(shop.operator.post("/v1/api-keys", json=body, headers=key()), 201)
-            client = stack.enter_context(
-                httpx.Client(
-                    base_url=shop.stack.settings.gateway_url,
-                    headers={"X-API-Key": made["secret"]},
-                    timeout=40,
-                )
-            )
-            path = f"/v1/api-keys/{made['api_key']['api_key_id']}:revoke"
-            stack.callback(lambda: shop.must(shop.operator.post(path)))
-            shop.eventually(lambda: client.get("/v1/products").status_code != 401)
-            return client
-
-        yield Restricted(
-            merchants=issued(roles=["merchant"], merchant_ids=["south-lights"]),
-            warehouses=issued(roles=["warehouse"], warehouse_ids=["canton"]),
-        )
-
-
-async def test_what_is_outside_a_keys_scope_is_not_there(
-    routes: tuple[Route, ...],
-    shop: Shop,
-    foreign: Foreign,
-    restricted: Restricted,
-    subtests: pytest.Subtests,
-) -> None:
-    theirs = {
-        "merchants": {"merchant_id", "product_id", "order_id"},
-        "warehouses": {"warehouse_id", "parcel_id"},
-    }
-    for scope, role, client in (
-        ("merchants", "merchant", restricted.merchants),
-        ("warehouses", "warehouse", restricted.warehouses),
-    ):
-        for route in routes:
-            if role not in (route.roles or ()) or scope not in route.scopes:
-                wanted = 403
-            elif theirs[scope].isdisjoint(route.path_names):
-                continue
-            else:
-                wanted = 404
-            with subtests.test(f"{role} {route.method} {route.path}"):
-                answer = send(client, route, foreign.ids)
-                assert answer.status_code == wanted, answer.text
-                assert told(answer, foreign.ids) == told(send(client, route, ABSENT), ABSENT)
-
-
-async def test_lists_and_bodies_keep_to_the_keys_scope(
-    shop: Shop, foreign: Foreign, restricted: Restricted
-) -> None:
-    merchants, warehouses = restricted.merchants, restricted.warehouses
-    expected = cases(foreign)
-    of_merchants = [
-        ("POST", "/v1/products"),
-        ("POST", "/v1/products:batchGet"),
-        ("POST", "/v1/imports/products"),
-        ("GET", "/v1/merchants"),
-    ]
-    of_warehouses = [("POST", "/v1/stock:receive"), ("POST", "/v1/stock:adjust")]
-    for client, routes in ((merchants, of_merchants), (warehouses, of_warehouses)):
-        for method, path in routes:
-            for request, is_kept_apart in expected[method, path]:
-                sent = request | {"headers": key() | request.get("headers", {})}
-                answer = client.request(method, path, **sent)
-                assert is_kept_apart(answer.json()), f"{path} {answer.text}"
-    # A list without a filter is that of the only one; with another's it is as if that were not there.
-    assert shop.must(merchants.get("/v1/products"))["products"] == []
-    assert merchants.get("/v1/products", params={"merchant_id": "north-lights"}).status_code == 404
-    assert (
-        shop.must(merchants.get("/v1/products", params={"ids": foreign.ids["product_id"]}))["products"] == []
-    )
-    [seen] = shop.must(warehouses.get("/v1/warehouses"))["warehouses"]
-    assert seen["warehouse_id"] == "canton"
-    for path in ("/v1/stock", "/v1/parcels"):
-        found = shop.must(warehouses.get(path))
-        assert {one["warehouse_id"] for one in next(iter(found.values()))} <= {"canton"}
-        assert warehouses.get(path, params={"warehouse_id": "madrid"}).status_code == 404
-    ledger = shop.must(warehouses.get("/v1/stock/ledger", params={"sku": foreign.sku}))
-    assert ledger["entries"] == []
-    # Its own things are there, and what it does is done in its name.
-    booking = {
-        "merchant_id": "north-lights",
-        "document": "D-2",
-        "lines": [{"sku": foreign.sku, "quantity": 3}],
-    }
-    shop.must(warehouses.post("/v1/stock:receive", json=booking | {"warehouse_id": "canton"}, headers=key()))
-    [entry] = shop.must(warehouses.get("/v1/stock/ledger", params={"sku": foreign.sku}))["entries"]
-    assert entry["actor"].startswith("key:")

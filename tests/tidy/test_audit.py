@@ -32,7 +32,7 @@ def checks_under_faults() -> set[str]:
 
 def test_every_check_is_seen_to_catch_a_corruption() -> None:
     caught = {check for check, *_ in test_corruptions.CORRUPTIONS}
-    for module in ("test_topic_corruptions", "test_access_corruptions"):
+    for module in ("test_topic_corruptions", "test_access_corruptions", "test_history_corruptions"):
         importlib.import_module(f"tests.integration.audit.{module}")
     assert caught | world.CATCHERS.keys() == checks()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from services.chassis.envelope import Event
 from tests.component.gateway.conftest import Start, System
 from tests.component.gateway.following import following
+from tests.component.gateway.ordering import until
 from tests.component.gateway.snapshots import stock_event, warehouse_event
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import until
 
 PATH = "/v1/availability/events"
 

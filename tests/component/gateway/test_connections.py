@@ -11,8 +11,8 @@ from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import OPERATOR_KEY, STOREFRONT_KEY, Start, System
+from tests.component.gateway.ordering import key, order_event, placed_order, until
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import key, order_event, placed_order, until
 
 PATIENCE_S = 10.0
 HEAD = f"X-API-Key: {OPERATOR_KEY}\r\nHost: t\r\n"

@@ -14,9 +14,9 @@ from services.gateway.catalogue import CATALOGUE, slug
 from services.gateway.config import GatewaySettings
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import Start, System
+from tests.component.gateway.ordering import key
 from tests.component.gateway.snapshots import product_event
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import key
 
 SHOP = "https://shop.example.com"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -9,8 +9,8 @@ import pytest
 
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import System
+from tests.component.gateway.ordering import key
 from tests.component.gateway.snapshots import product_event
-from tests.component.gateway.test_orders import key
 
 TITLES = {"en": "Silk wig", "es-ES": "Peluca de seda", "zh-Hans": "真丝假发"}
 

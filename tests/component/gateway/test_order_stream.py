@@ -13,8 +13,8 @@ from services.gateway.auth import Caller
 from services.gateway.routes import order_stream
 from tests.component.gateway.conftest import OPERATOR_KEY, Start, System
 from tests.component.gateway.following import PATH, Tail, following, head, ids
+from tests.component.gateway.ordering import until
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import until
 
 
 async def test_every_change_of_the_tenants_orders_is_told_and_none_of_anothers(system: System) -> None:

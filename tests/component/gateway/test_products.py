@@ -13,9 +13,9 @@ from services.chassis.errors import AlreadyExists, InvalidArgument, NotFound, Un
 from services.gateway.routes import examples
 from services.gateway.wiring import AVAILABILITY_TOPIC, PRODUCTS_TOPIC, WAREHOUSES_TOPIC
 from tests.component.gateway.conftest import Start, System
+from tests.component.gateway.ordering import until
 from tests.component.gateway.snapshots import product_event, snapshot
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import until
 
 KEY = {"Idempotency-Key": "k"}
 

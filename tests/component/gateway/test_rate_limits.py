@@ -11,8 +11,8 @@ from services.gateway.auth import Caller
 from services.gateway.routes import examples
 from services.gateway.routes.route import Route
 from tests.component.gateway.conftest import Start, System
+from tests.component.gateway.ordering import key
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import key
 
 SECRET = {"X-API-Key": "of-a-key"}
 STATE = re.compile(r'"(?P<policy>[a-z-]+)";r=(?P<left>\d+);t=(?P<rest_s>\d+)')

@@ -6,8 +6,8 @@ import asyncio
 
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import Start, System
+from tests.component.gateway.ordering import key, until
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import key, until
 
 
 async def test_a_repetition_is_told_to_wait_until_the_first_is_stored_then_gets_its_answer(

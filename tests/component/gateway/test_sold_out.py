@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.gateway.routes import examples
 from tests.component.gateway.conftest import Start, System
+from tests.component.gateway.ordering import key, until
 from tests.component.gateway.snapshots import stock_event, warehouse_event
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import key, until
 
 SKU = "WIG-18"
 ORDER = examples.ORDER | {"lines": [{"sku": SKU, "quantity": 1}]}

@@ -19,8 +19,8 @@ from services.gateway.cycle import CYCLE
 from services.gateway.routes import examples
 from services.gateway.server import HttpServer
 from tests.component.gateway.conftest import STOREFRONT_KEY, Start, System
+from tests.component.gateway.ordering import key, until
 from tests.component.gateway.test_connections import HEAD, PATIENCE_S, connection, rest
-from tests.component.gateway.test_orders import key, until
 
 LIMITS = Limits(
     connections_max=100,
