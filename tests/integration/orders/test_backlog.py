@@ -3,14 +3,8 @@
 import pytest
 from sampan.orders.v1 import order_service_pb2 as pb
 
-from tests.integration.orders.running import (
-    UNDECIDED_AGE_S_MAX,
-    UNDECIDED_IGNORED,
-    Running,
-    refused,
-    request_of,
-    running,
-)
+from tests.integration.orders.messages import request_of
+from tests.integration.orders.running import UNDECIDED_AGE_S_MAX, UNDECIDED_IGNORED, Running, refused, running
 from tests.integration.orders.test_waiting import WAIT_S, pass_time, waiting
 
 pytestmark = pytest.mark.postgres

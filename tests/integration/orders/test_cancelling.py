@@ -5,15 +5,8 @@ from sampan.orders.v1 import order_service_pb2 as pb
 from sampan.warehouse.v1 import events_pb2 as warehouse_events
 from sampan.warehouse.v1 import reservation_service_pb2 as reservation_pb
 
-from tests.integration.orders.running import (
-    TENANT,
-    Running,
-    advanced,
-    payment_name,
-    refused,
-    running,
-    state_name,
-)
+from tests.integration.orders.messages import TENANT, advanced
+from tests.integration.orders.running import Running, payment_name, refused, running, state_name
 
 pytestmark = pytest.mark.postgres
 

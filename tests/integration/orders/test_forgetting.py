@@ -8,7 +8,8 @@ from prometheus_client import REGISTRY
 from services.chassis.pg import Connection
 from services.orders import workers
 from services.orders.store.rows import queries
-from tests.integration.orders.running import Running, refused, request_of, running
+from tests.integration.orders.messages import request_of
+from tests.integration.orders.running import Running, refused, running
 
 pytestmark = pytest.mark.postgres
 

@@ -10,18 +10,8 @@ from sampan.warehouse.v1 import reservation_service_pb2 as reservation_pb
 
 from services.chassis.errors import DomainError
 from services.chassis.ids import uuid7
-from tests.integration.orders.running import (
-    TENANT,
-    Running,
-    advanced,
-    euros,
-    payment_name,
-    product_of,
-    refusal,
-    request_of,
-    running,
-    state_name,
-)
+from tests.integration.orders.messages import TENANT, advanced, euros, product_of, request_of
+from tests.integration.orders.running import Running, payment_name, refusal, running, state_name
 
 pytestmark = pytest.mark.postgres
 

@@ -25,6 +25,7 @@ from services.orders.domain.changes import TimerKind
 from services.orders.domain.states import Trigger
 from services.orders.payments.port import Answer, Outcome
 from tests import laws
+from tests.integration.orders.messages import TENANT, advanced
 from tests.integration.orders.order_model import (
     AT_ONCE,
     BOOKED,
@@ -37,7 +38,7 @@ from tests.integration.orders.order_model import (
     Impossible,
     OrderModel,
 )
-from tests.integration.orders.running import TENANT, Running, advanced, running, succeeds
+from tests.integration.orders.running import Running, running, succeeds
 
 pytestmark = [pytest.mark.postgres, *laws.marks()]
 

@@ -13,15 +13,8 @@ from services.orders import measures, workers
 from services.orders.commands import paying
 from services.orders.domain.changes import TimerKind
 from services.orders.payments.port import Answer, Outcome
-from tests.integration.orders.running import (
-    TENANT,
-    Running,
-    advanced,
-    payment_name,
-    refused,
-    running,
-    state_name,
-)
+from tests.integration.orders.messages import TENANT, advanced
+from tests.integration.orders.running import Running, payment_name, refused, running, state_name
 
 pytestmark = pytest.mark.postgres
 

@@ -13,16 +13,8 @@ from sampan.orders.v1 import order_service_pb2 as pb
 
 from services.chassis import pg_errors
 from services.chassis.errors import DomainError
-from tests.integration.orders.running import (
-    MERCHANT,
-    TENANT,
-    euros,
-    product_of,
-    refusal,
-    refused,
-    request_of,
-    running,
-)
+from tests.integration.orders.messages import MERCHANT, TENANT, euros, product_of, request_of
+from tests.integration.orders.running import refusal, refused, running
 
 pytestmark = pytest.mark.postgres
 

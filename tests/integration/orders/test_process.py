@@ -27,14 +27,8 @@ from services.chassis.pg import Database
 from services.chassis.rpc.channel import make_channel
 from services.orders import events, published
 from tests import child
-from tests.integration.orders.running import (
-    TENANT,
-    demonstration,
-    product_of,
-    refusal,
-    request_of,
-    snapshot_event,
-)
+from tests.integration.orders.messages import TENANT, demonstration, product_of, request_of, snapshot_event
+from tests.integration.orders.running import refusal
 
 pytestmark = [pytest.mark.postgres, pytest.mark.kafka]
 

@@ -14,15 +14,8 @@ from services.orders import rpc
 from services.orders.domain.states import FINAL, OrderState
 from services.orders.store import reading
 from services.orders.store.rows import queries
-from tests.integration.orders.running import (
-    TENANT,
-    Running,
-    now,
-    product_of,
-    refused,
-    request_of,
-    running,
-)
+from tests.integration.orders.messages import TENANT, product_of, request_of
+from tests.integration.orders.running import Running, now, refused, running
 
 pytestmark = pytest.mark.postgres
 

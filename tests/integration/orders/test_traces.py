@@ -4,7 +4,8 @@ import pytest
 from sampan.orders.v1 import order_service_pb2 as pb
 from structlog.testing import capture_logs
 
-from tests.integration.orders.running import Running, request_of, running
+from tests.integration.orders.messages import request_of
+from tests.integration.orders.running import Running, running
 
 pytestmark = pytest.mark.postgres
 

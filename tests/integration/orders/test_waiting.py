@@ -17,7 +17,8 @@ from services.orders.commands.placing import PlacementPolicy
 from services.orders.commands.waiting import Waiting
 from services.orders.domain.states import OrderState
 from services.orders.store.waiting import Patience, list_waiting
-from tests.integration.orders.running import TENANT, Running, advanced, payment_name, running, state_name
+from tests.integration.orders.messages import TENANT, advanced
+from tests.integration.orders.running import Running, payment_name, running, state_name
 
 pytestmark = pytest.mark.postgres
 
