@@ -45,7 +45,7 @@ async def serve(settings: AccessSettings) -> None:
         )
         runtime.repeat(
             functools.partial(
-                workers.forget_requests, access, older_than_s=settings.request_key_ttl_h * 3600
+                workers.forget_requests, database, older_than_s=settings.request_key_ttl_h * 3600
             ),
             "request key sweep",
             pause_s=workers.SWEEP_PERIOD_S,

@@ -300,14 +300,6 @@ class Access:
 
         return await self._database.transact(work)
 
-    async def forget_requests(self, *, older_than_s: float, limit: int) -> int:
-        """Forgets request ids older than that, at most `limit` of them; how many."""
-
-        async def work(connection: Connection) -> int:
-            return await store.delete_request_keys(connection, older_than_s=older_than_s, limit=limit)
-
-        return await self._database.transact(work)
-
     async def _transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         result = await self._database.transact(work)
         self._after_commit()

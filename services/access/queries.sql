@@ -127,18 +127,6 @@ RETURNING request_id;
 -- The content of an earlier request and the key that it was about.
 SELECT fingerprint, api_key_id FROM request_key WHERE tenant_id = $1 AND request_id = $2;
 
--- name: delete_request_keys
--- Forgets at most $2 request ids that are older than $1; tells how many.
-WITH old AS (
-    SELECT tenant_id, request_id FROM request_key
-    WHERE create_time < now() - $1::interval
-    ORDER BY create_time
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-DELETE FROM request_key AS k USING old
-WHERE k.tenant_id = old.tenant_id AND k.request_id = old.request_id;
-
 -- name: exchange_use
 -- Keeps what the replica $1 has let in by limit and window, and tells what the others have, in the order of asking.
 -- The statement sees the table as it was before: the replica's own rows are left out anyway.

@@ -1,7 +1,7 @@
 """Rows <-> domain. Functions take a connection, run named statements and leave the transaction alone."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -185,12 +185,6 @@ async def request_of(connection: Connection, tenant_id: str, request_id: str) ->
     if row is None:
         raise asyncpg.SerializationError("the request id was forgotten meanwhile")
     return row["fingerprint"], row["api_key_id"]
-
-
-async def delete_request_keys(connection: Connection, *, older_than_s: float, limit: int) -> int:
-    """Forgets old request ids; how many."""
-    done: str = await connection.execute(_sql("delete_request_keys"), timedelta(seconds=older_than_s), limit)
-    return int(done.rpartition(" ")[2])
 
 
 async def exchange_use(connection: Connection, replica_id: UUID, uses: Sequence[Use]) -> list[int]:

@@ -39,7 +39,7 @@ async def serve(settings: CatalogSettings) -> None:
         catalog = Catalog(database, snapshots=events.product_snapshots, after_commit=relay.wake)
         runtime.repeat(
             functools.partial(
-                workers.forget_requests, catalog, older_than_s=settings.request_key_ttl_h * 3600
+                workers.forget_requests, database, older_than_s=settings.request_key_ttl_h * 3600
             ),
             "request key sweep",
             pause_s=workers.SWEEP_PERIOD_S,

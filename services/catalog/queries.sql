@@ -147,15 +147,3 @@ RETURNING request_id;
 -- name: select_request_key
 -- The content and the answer of an earlier request.
 SELECT fingerprint, answer FROM request_key WHERE tenant_id = $1 AND request_id = $2;
-
--- name: delete_request_keys
--- Forgets at most $2 request ids that are older than $1; tells how many.
-WITH old AS (
-    SELECT tenant_id, request_id FROM request_key
-    WHERE create_time < now() - $1::interval
-    ORDER BY create_time
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-DELETE FROM request_key AS k USING old
-WHERE k.tenant_id = old.tenant_id AND k.request_id = old.request_id;

@@ -1,7 +1,7 @@
 """Rows <-> domain. Functions take a connection, run named statements and leave the transaction alone."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -193,12 +193,6 @@ async def request_answer(
     if row is None:
         raise asyncpg.SerializationError("the request id was forgotten meanwhile")
     return row["fingerprint"], _answer.decode(row["answer"])
-
-
-async def delete_request_keys(connection: Connection, *, older_than_s: float, limit: int) -> int:
-    """Forgets old request ids; how many."""
-    done: str = await connection.execute(_sql("delete_request_keys"), timedelta(seconds=older_than_s), limit)
-    return int(done.rpartition(" ")[2])
 
 
 def _product_id_of(change: Change) -> str:

@@ -2,7 +2,8 @@
 
 from prometheus_client import Counter
 
-from services.catalog.commands import Catalog
+from services.chassis import request_keys
+from services.chassis.pg import Database
 
 SWEEP_PERIOD_S = 600.0
 SWEEP_ROWS_MAX = 5_000
@@ -12,8 +13,8 @@ _FORGOTTEN = Counter(
 )
 
 
-async def forget_requests(catalog: Catalog, *, older_than_s: float) -> int:
+async def forget_requests(database: Database, *, older_than_s: float) -> int:
     """Forgets request ids older than that; how many."""
-    forgotten = await catalog.forget_requests(older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
+    forgotten = await request_keys.forget(database, older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
     _FORGOTTEN.inc(forgotten)
     return forgotten

@@ -25,6 +25,17 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS bounded) AS rows
 -- How many events wait, counted up to $1.
 SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS bounded;
 
+-- name: forget_request_keys
+-- Forgets at most $2 request ids that are older than $1 seconds.
+DELETE FROM request_key
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM request_key
+    WHERE create_time < now() - make_interval(secs => $1)
+    ORDER BY create_time
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+));
+
 -- name: vacuum_outbox
 -- Frees the room of deleted events, in the index above all; leaves it to others who are at it.
 VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) outbox;

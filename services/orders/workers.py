@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from services.chassis import log, trace
+from services.chassis import log, request_keys, trace
 from services.chassis.crash import crash_point
 from services.chassis.errors import DomainError
 from services.chassis.pg import Connection
@@ -23,7 +23,6 @@ from services.orders.domain.states import Trigger
 from services.orders.payments.sandbox import Notification, SandboxProvider
 from services.orders.store import changes as store
 from services.orders.store import payments as payment_store
-from services.orders.store import placing as placing_store
 from services.orders.store import reading
 from services.orders.store.payments import DueTimer
 
@@ -120,11 +119,7 @@ async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: 
 
 async def forget_requests(desk: Desk, *, older_than_s: float, limit: int) -> int:
     """Forgets request ids older than that, of every route, and the addresses in their answers; how many."""
-
-    async def work(connection: Connection) -> int:
-        return await placing_store.delete_keys(connection, older_than_s=older_than_s, limit=limit)
-
-    forgotten = await desk.db.transact(work)
+    forgotten = await request_keys.forget(desk.db, older_than_s=older_than_s, limit=limit)
     measures.REQUEST_KEYS_FORGOTTEN.inc(forgotten)
     return forgotten
 

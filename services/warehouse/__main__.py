@@ -96,7 +96,9 @@ async def serve(settings: WarehouseSettings) -> None:
             pause_s=settings.expiry_sweep_period_s,
         )
         runtime.repeat(
-            functools.partial(workers.forget_requests, stock, older_than_s=settings.request_key_ttl_h * 3600),
+            functools.partial(
+                workers.forget_requests, database, older_than_s=settings.request_key_ttl_h * 3600
+            ),
             "request key sweep",
             pause_s=workers.FORGET_PERIOD_S,
             full=workers.FORGET_ROWS_MAX,

@@ -240,15 +240,6 @@ SELECT digest, answer FROM request_key WHERE tenant_id = $1 AND route = $2 AND r
 -- Stores the answer to a request id.
 UPDATE request_key SET answer = $4::text::jsonb WHERE tenant_id = $1 AND route = $2 AND request_id = $3;
 
--- name: forget_requests
--- Forgets some request ids older than so many seconds.
-DELETE FROM request_key
-WHERE (tenant_id, route, request_id) IN (
-    SELECT tenant_id, route, request_id FROM request_key
-    WHERE create_time < now() - $1 * interval '1 second'
-    ORDER BY create_time LIMIT $2
-);
-
 -- name: insert_warehouse
 -- Adds a warehouse; no row means that the id is taken.
 INSERT INTO warehouses (tenant_id, warehouse_id, display_name, region_code, cell, kind, served_countries, priority,

@@ -6,8 +6,9 @@ tells their orders. Sweeps of several replicas share the work: each skips what a
 
 from prometheus_client import Counter, Gauge
 
+from services.chassis import request_keys
+from services.chassis.pg import Database
 from services.warehouse.commands.holds import Holds
-from services.warehouse.commands.stock import Stock
 
 FORGET_PERIOD_S = 600.0
 FORGET_ROWS_MAX = 1_000
@@ -37,8 +38,8 @@ async def expire_holds(holds: Holds, *, holds_max: int) -> int:
     return 0
 
 
-async def forget_requests(stock: Stock, *, older_than_s: float) -> int:
+async def forget_requests(database: Database, *, older_than_s: float) -> int:
     """Forgets request ids older than that; how many."""
-    forgotten = await stock.forget_requests(older_than_s, FORGET_ROWS_MAX)
+    forgotten = await request_keys.forget(database, older_than_s=older_than_s, limit=FORGET_ROWS_MAX)
     _FORGOTTEN.inc(forgotten)
     return forgotten

@@ -9,6 +9,7 @@ from sampan.webhooks.v1 import endpoint_service_pb2_grpc as endpoint_grpc
 from services.chassis import assembly, cli, migrations
 from services.chassis.consumer import Consumer
 from services.chassis.lifecycle import Runtime, allow_open_files
+from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
 from services.webhooks import events, rpc
 from services.webhooks.clients import Receivers
@@ -72,7 +73,7 @@ async def serve(settings: WebhooksSettings) -> None:
         runtime.repeat(
             functools.partial(keeping.measure, deliveries), "measuring", pause_s=keeping.MEASURE_PERIOD_S
         )
-        _tidy(runtime, settings, endpoints, deliveries)
+        _tidy(runtime, settings, database, endpoints, deliveries)
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         endpoint_grpc.add_EndpointServiceServicer_to_server(rpc.EndpointService(endpoints), server)
@@ -80,14 +81,20 @@ async def serve(settings: WebhooksSettings) -> None:
         await runtime.serve(server, services=rpc.SERVICES)
 
 
-def _tidy(runtime: Runtime, settings: WebhooksSettings, endpoints: Endpoints, deliveries: Deliveries) -> None:
+def _tidy(
+    runtime: Runtime,
+    settings: WebhooksSettings,
+    database: Database,
+    endpoints: Endpoints,
+    deliveries: Deliveries,
+) -> None:
     works = {
         "sealing anew": functools.partial(keeping.seal_anew, endpoints),
         "forgetting deliveries": functools.partial(
             keeping.forget_deliveries, deliveries, older_than_s=settings.deliveries_kept_days * 86_400
         ),
         "forgetting request ids": functools.partial(
-            keeping.forget_requests, endpoints, older_than_s=settings.request_key_ttl_h * 3_600
+            keeping.forget_requests, database, older_than_s=settings.request_key_ttl_h * 3_600
         ),
     }
     for name, work in works.items():

@@ -63,12 +63,6 @@ async def load_keys(
     }
 
 
-async def delete_keys(connection: Connection, *, older_than_s: float, limit: int) -> int:
-    """Removes up to `limit` of the request ids older than that, of every route; how many."""
-    status = await connection.execute(queries()["delete_keys"], older_than_s, limit)
-    return int(status.split()[-1])
-
-
 async def place(
     db: Database,
     keys: Sequence[Key],

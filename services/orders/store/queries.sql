@@ -80,16 +80,6 @@ SELECT r.tenant_id, r.request_id, r.digest, r.response, r.order_id
 FROM unnest($2::text[], $3::text[]) AS k (tenant_id, request_id)
 JOIN request_key AS r ON r.tenant_id = k.tenant_id AND r.route = $1 AND r.request_id = k.request_id;
 
--- name: delete_keys
--- Forgets at most $2 request ids that are older than $1 seconds, with the answers stored under them.
-WITH old AS (
-    SELECT tenant_id, route, request_id FROM request_key
-    WHERE create_time < now() - make_interval(secs => $1)
-    ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-DELETE FROM request_key AS r USING old
-WHERE r.tenant_id = old.tenant_id AND r.route = old.route AND r.request_id = old.request_id;
-
 -- name: place_orders
 -- Stores placements, each with all that belongs to it: the request ids that are new ($1 to $6) and, for those of them
 -- that became orders and were no refusals, order ($8 to $20), first line of history, lines ($21 to $32; a line names its

@@ -94,12 +94,6 @@ class Stock:
         async with self._database.connection() as connection:
             return await stock_store.list_ledger(connection, tenant_id, sku, warehouse_id, before, rows_max)
 
-    async def forget_requests(self, older_than_s: float, rows_max: int) -> int:
-        """Forgets some request ids that are older; returns how many."""
-        return await self._database.transact(
-            lambda connection: stock_store.forget_requests(connection, older_than_s, rows_max)
-        )
-
 
 async def _stored_answer(connection: Connection, movement: Movement) -> Moved:
     found = await stock_store.find_answer(connection, movement.tenant_id, movement.route, movement.request_id)

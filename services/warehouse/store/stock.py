@@ -148,12 +148,6 @@ async def store_answer(
     await connection.execute(load_queries(PACKAGE)["answer_request"], tenant_id, route, request_id, packed)
 
 
-async def forget_requests(connection: Connection, older_than_s: float, rows_max: int) -> int:
-    """Forgets old request ids; returns how many."""
-    status = await connection.execute(load_queries(PACKAGE)["forget_requests"], older_than_s, rows_max)
-    return int(status.rpartition(" ")[2])
-
-
 def _rows(rows: Sequence[Any]) -> list[StockRow]:
     return [
         StockRow(

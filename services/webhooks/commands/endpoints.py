@@ -204,14 +204,6 @@ class Endpoints:
 
         return await self._database.transact(work)
 
-    async def forget_requests(self, *, older_than_s: float, limit: int) -> int:
-        """Forgets request ids older than that, at most `limit` of them; how many."""
-
-        async def work(connection: Connection) -> int:
-            return await store.delete_request_keys(connection, older_than_s=older_than_s, limit=limit)
-
-        return await self._database.transact(work)
-
     def _content(self, url: str, description: str, event_types: Sequence[str]) -> EndpointContent:
         return rules.content(url, description, event_types, insecure=self._insecure)
 

@@ -1,7 +1,6 @@
 """Endpoints, their secrets and request keys."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -142,12 +141,6 @@ async def request_of(connection: Connection, tenant_id: str, request_id: str) ->
     if row is None:
         raise asyncpg.SerializationError("the request id was forgotten meanwhile")
     return row["fingerprint"], row["endpoint_id"]
-
-
-async def delete_request_keys(connection: Connection, *, older_than_s: float, limit: int) -> int:
-    """Forgets old request ids; how many."""
-    done: str = await connection.execute(_sql("delete_request_keys"), timedelta(seconds=older_than_s), limit)
-    return int(done.rpartition(" ")[2])
 
 
 async def with_secrets(connection: Connection, rows: Sequence[Any]) -> list[Endpoint]:

@@ -3,7 +3,8 @@
 from cryptography.fernet import InvalidToken
 from prometheus_client import Counter, Gauge
 
-from services.chassis import log, metrics
+from services.chassis import log, metrics, request_keys
+from services.chassis.pg import Database
 from services.webhooks.commands.deliveries import Deliveries
 from services.webhooks.commands.endpoints import Endpoints
 
@@ -48,8 +49,8 @@ async def forget_deliveries(deliveries: Deliveries, *, older_than_s: float) -> i
     return forgotten
 
 
-async def forget_requests(endpoints: Endpoints, *, older_than_s: float) -> int:
+async def forget_requests(database: Database, *, older_than_s: float) -> int:
     """Forgets request ids older than that; how many."""
-    forgotten = await endpoints.forget_requests(older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
+    forgotten = await request_keys.forget(database, older_than_s=older_than_s, limit=SWEEP_ROWS_MAX)
     _FORGOTTEN["request keys"].inc(forgotten)
     return forgotten

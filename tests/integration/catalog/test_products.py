@@ -9,7 +9,7 @@ import structlog.testing
 from google.type.money_pb2 import Money
 from sampan.catalog.v1 import product_service_pb2 as pb
 
-from services.chassis import trace
+from services.chassis import request_keys, trace
 from services.chassis.rpc.status import error_of
 from tests.conftest import DatabaseFactory
 from tests.integration.catalog.running import (
@@ -327,7 +327,7 @@ async def test_old_request_ids_are_forgotten_in_time(database_factory: DatabaseF
             await connection.execute(
                 "UPDATE request_key SET create_time = now() - interval '3 days' WHERE request_id = 'old'"
             )
-        assert await client.catalog.forget_requests(older_than_s=2 * 86_400, limit=10) == 1
+        assert await request_keys.forget(client.database, older_than_s=2 * 86_400, limit=10) == 1
         with refused("ALREADY_EXISTS", "PRODUCT_EXISTS"):
             await client.create(product_of("p"), request_id="old")
         await client.create(product_of("q"), request_id="new")

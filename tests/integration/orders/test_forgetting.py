@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.chassis.pg import Connection
+from services.chassis.queries import load_queries
 from services.orders import workers
 from services.orders.store.rows import queries
 from tests.integration.orders.messages import request_of
@@ -79,7 +80,7 @@ SELECT $2, payment_id, 'AUTHORISED', now() - make_interval(days => $3) FROM paid
 @pytest.mark.parametrize(
     ("name", "index", "arguments"),
     [
-        ("delete_keys", "request_key_by_age", (TTL_S, 1_000)),
+        ("forget_request_keys", "request_key_by_age", (TTL_S, 1_000)),
         ("delete_notifications", "payment_notifications_by_age", (TTL_S, 1_000)),
     ],
 )
@@ -93,5 +94,6 @@ async def test_an_index_leads_to_what_is_old(
 
 async def plan_of(connection: Connection, name: str, *arguments: object) -> str:
     """How PostgreSQL would run a statement."""
-    rows = await connection.fetch(f"EXPLAIN {queries()[name]}", *arguments)
+    statement = {**load_queries("services.chassis"), **queries()}[name]
+    rows = await connection.fetch(f"EXPLAIN {statement}", *arguments)
     return "\n".join(row[0] for row in rows)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from services.chassis import request_keys
 from services.chassis.errors import RequestIdReused
 from services.warehouse.commands.stock import ADJUST, Movement
 from services.warehouse.domain.stock import LedgerReason
@@ -123,5 +124,5 @@ async def test_a_full_receipt_is_booked(scene: Scene) -> None:
 
 async def test_old_request_ids_are_forgotten(scene: Scene) -> None:
     await scene.receive({"A": 5}, request_id="r-1")
-    assert await scene.stock.forget_requests(3_600, 10) == 0
-    assert await scene.stock.forget_requests(0, 10) == 1
+    assert await request_keys.forget(scene.database, older_than_s=3_600, limit=10) == 0
+    assert await request_keys.forget(scene.database, older_than_s=0, limit=10) == 1
