@@ -11,7 +11,7 @@ from services.access.commands import Access
 from services.access.config import AccessSettings
 from services.chassis import assembly, cli
 from services.chassis.lifecycle import Runtime
-from services.chassis.outbox import OutboxRelay
+from services.chassis.outbox import attach_relay
 from services.chassis.rpc.server import make_server
 from services.chassis.snapshots import Snapshots
 
@@ -26,16 +26,9 @@ async def serve(settings: AccessSettings) -> None:
     async with Runtime(settings, name="access") as runtime:
         database = await assembly.attach_database(runtime, settings, "access")
 
-        relay = OutboxRelay(
-            dsn=settings.dsn,
-            bootstrap=settings.kafka_bootstrap,
-            source=events.SOURCE,
-            shards=settings.relay_shards,
-            linger_s=settings.relay_linger_ms / 1000,
-            snapshot_topics=[events.TENANTS_TOPIC, events.KEYS_TOPIC],
-            name="access-outbox",
+        relay = attach_relay(
+            runtime, settings, "access", source=events.SOURCE, snapshot_topics=events.SNAPSHOTS
         )
-        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
 
         access = Access(
             database,

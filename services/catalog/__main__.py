@@ -10,7 +10,7 @@ from services.catalog.commands import Catalog
 from services.catalog.config import CatalogSettings
 from services.chassis import assembly, cli
 from services.chassis.lifecycle import Runtime
-from services.chassis.outbox import OutboxRelay
+from services.chassis.outbox import attach_relay
 from services.chassis.rpc.server import make_server
 from services.chassis.snapshots import Snapshots
 
@@ -25,16 +25,9 @@ async def serve(settings: CatalogSettings) -> None:
     async with Runtime(settings, name="catalog") as runtime:
         database = await assembly.attach_database(runtime, settings, "catalog")
 
-        relay = OutboxRelay(
-            dsn=settings.dsn,
-            bootstrap=settings.kafka_bootstrap,
-            source=events.SOURCE,
-            shards=settings.relay_shards,
-            linger_s=settings.relay_linger_ms / 1000,
-            snapshot_topics=[events.PRODUCTS_TOPIC],
-            name="catalog-outbox",
+        relay = attach_relay(
+            runtime, settings, "catalog", source=events.SOURCE, snapshot_topics=events.SNAPSHOTS
         )
-        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
 
         catalog = Catalog(database, snapshots=events.product_snapshots, after_commit=relay.wake)
         runtime.repeat(

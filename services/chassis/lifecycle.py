@@ -5,9 +5,7 @@ A composition root, in short (services/orders/__main__.py is a whole one):
     async def serve(settings: OrdersSettings) -> None:
         async with Runtime(settings, name="orders") as runtime:
             db = await assembly.attach_database(runtime, settings, "orders")
-
-            relay = OutboxRelay(...)
-            runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+            relay = attach_relay(runtime, settings, "orders", source="/sampan/orders")
 
             server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
             pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(...), server)

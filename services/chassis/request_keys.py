@@ -1,6 +1,6 @@
 """Request ids, which a service keeps so that a repeated request gets its first answer.
 
-What is kept with one is the service's: its table `request_key` has a `create_time` with an index, and all else it wants.
+What is kept with one is the service's: its table `request_key` has an indexed `create_time`, and whatever it wants.
 """
 
 from services.chassis.pg import Connection, Database

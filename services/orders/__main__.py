@@ -8,7 +8,7 @@ from services.chassis import assembly, cli
 from services.chassis.batcher import MicroBatcher
 from services.chassis.consumer import Consumer
 from services.chassis.lifecycle import Runtime
-from services.chassis.outbox import OutboxRelay
+from services.chassis.outbox import attach_relay
 from services.chassis.pg import ONE_PLAN, Database
 from services.chassis.rpc.server import make_server
 from services.orders import events, published, rpc, workers
@@ -35,15 +35,7 @@ async def serve(settings: OrdersSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name=SERVICE) as runtime:
         db = await assembly.attach_database(runtime, settings, SERVICE)
-        relay = OutboxRelay(
-            dsn=settings.dsn,
-            bootstrap=settings.kafka_bootstrap,
-            source=published.SOURCE,
-            shards=settings.relay_shards,
-            linger_s=settings.relay_linger_ms / 1000,
-            name="orders-outbox",
-        )
-        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+        relay = attach_relay(runtime, settings, SERVICE, source=published.SOURCE)
 
         desk = Desk(db, relay.wake)
         sandbox = SandboxProvider(db)

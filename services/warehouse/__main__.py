@@ -15,7 +15,7 @@ from services.chassis.batcher import MicroBatcher
 from services.chassis.consumer import Consumer, Handler
 from services.chassis.crash import crash_point
 from services.chassis.lifecycle import Runtime
-from services.chassis.outbox import OutboxRelay
+from services.chassis.outbox import attach_relay
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
 from services.chassis.snapshots import Snapshots
@@ -49,16 +49,7 @@ async def serve(settings: WarehouseSettings) -> None:
     """Runs until told to stop."""
     async with Runtime(settings, name=NAME) as runtime:
         database = await assembly.attach_database(runtime, settings, NAME)
-        relay = OutboxRelay(
-            dsn=settings.dsn,
-            bootstrap=settings.kafka_bootstrap,
-            source=events.SOURCE,
-            shards=settings.relay_shards,
-            linger_s=settings.relay_linger_ms / 1000,
-            snapshot_topics=events.SNAPSHOT_TOPICS,
-            name="warehouse-outbox",
-        )
-        runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+        relay = attach_relay(runtime, settings, NAME, source=events.SOURCE, snapshot_topics=events.SNAPSHOTS)
 
         def after_batch() -> None:
             crash_point("warehouse.decide.after_commit")

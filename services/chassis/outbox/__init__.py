@@ -3,7 +3,7 @@
 from services.chassis.envelope import OutboxMessage
 from services.chassis.outbox import status
 from services.chassis.outbox.append import BUCKETS, MessageTooLarge, append, columns
-from services.chassis.outbox.relay import OutboxRelay
+from services.chassis.outbox.relay import OutboxRelay, attach_relay
 from services.chassis.schema import OUTBOX_SCHEMA
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "OutboxMessage",
     "OutboxRelay",
     "append",
+    "attach_relay",
     "columns",
     "status",
 ]

@@ -20,7 +20,9 @@ import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import log, metrics, pg
+from services.chassis.config import DatabaseServiceSettings
 from services.chassis.crash import crash_point
+from services.chassis.lifecycle import Runtime
 from services.chassis.outbox.append import BUCKETS
 from services.chassis.outbox.buckets import BucketShare
 from services.chassis.outbox.right import Right, RightLost
@@ -161,6 +163,28 @@ class OutboxRelay:
         finally:
             if connection is not None:
                 connection.terminate()
+
+
+def attach_relay(
+    runtime: Runtime,
+    settings: DatabaseServiceSettings,
+    service: str,
+    *,
+    source: str,
+    snapshot_topics: Collection[str] = (),
+) -> OutboxRelay:
+    """The relay of a serving process, at work until that ends."""
+    relay = OutboxRelay(
+        dsn=settings.dsn,
+        bootstrap=settings.kafka_bootstrap,
+        source=source,
+        shards=settings.relay_shards,
+        linger_s=settings.relay_linger_ms / 1000,
+        snapshot_topics=snapshot_topics,
+        name=f"{service}-outbox",
+    )
+    runtime.spawn(relay.run(), "outbox relay", stop=relay.stop)
+    return relay
 
 
 class _Shard:
