@@ -15,7 +15,7 @@ from services.access.domain.keys import ApiKey, KeyContent, KeyState, Secret
 from services.access.domain.limits import NO_LIMITS, Limits, Use
 from services.access.domain.tenants import Tenant, TenantState
 from services.access.errors import ApiKeyNotFound, ApiKeysAtMax, TenantExists, TenantNotFound, TenantReserved
-from services.chassis import clock, ids, log, outbox, pages
+from services.chassis import clock, fields, ids, log, outbox, pages
 from services.chassis.envelope import OutboxMessage
 from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection, Database
@@ -167,7 +167,7 @@ class Access:
         RequestIdReused, and what `draft` raises.
         """
         checks.tenant_id(tenant_id)
-        checks.request_id(request_id)
+        fields.request_id(request_id)
         checks.actor(actor)
         now = self._now()
         content = draft(now)
@@ -202,7 +202,7 @@ class Access:
         size = _page_size(page_size)
         bound_to = pages.filter_hash(tenant_id, "keys")
         cursor = pages.decode(bound_to, page_token)
-        after = checks.api_key_id(str(cursor[0])) if cursor else None
+        after = fields.uuid(str(cursor[0])) if cursor else None
         async with self._database.connection() as connection:
             found = await store.keys_after(connection, tenant_id, after or _FIRST, size + 1)
         more = len(found) > size
@@ -217,7 +217,7 @@ class Access:
         Raises ApiKeyNotFound, ApiKeyRevoked, SecretsAtMax, RequestIdReused.
         """
         checks.tenant_id(tenant_id)
-        checks.request_id(request_id)
+        fields.request_id(request_id)
         checks.actor(actor)
         period = keys.grace(grace)
         now = self._now()
@@ -357,7 +357,7 @@ def _new_key(tenant_id: str, content: KeyContent, stated: Limits, now: datetime)
 
 
 async def _stored(connection: Connection, tenant_id: str, api_key_id: str, *, lock: bool) -> ApiKey:
-    asked = checks.api_key_id(api_key_id)
+    asked = fields.uuid(api_key_id)
     found = await store.key(connection, tenant_id, asked, lock=lock) if asked is not None else None
     if found is None:
         raise ApiKeyNotFound(api_key_id)

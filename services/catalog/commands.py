@@ -20,7 +20,7 @@ from services.catalog.errors import (
     ProductExists,
     ProductNotFound,
 )
-from services.chassis import clock, crash, log, outbox, pages, trace
+from services.chassis import clock, crash, fields, log, outbox, pages, trace
 from services.chassis.envelope import OutboxMessage
 from services.chassis.errors import FieldRequired, RequestIdReused, TooManyItems
 from services.chassis.pg import Connection, Database
@@ -140,7 +140,7 @@ class Catalog:
         Raises ProductExists, MerchantNotFound, SkuTaken, RequestIdReused.
         """
         checks.tenant_id(tenant_id)
-        checks.request_id(request_id)
+        fields.request_id(request_id)
         fingerprint = products.request_fingerprint(product)
         upsert = changes.upsert(0, product)
         now = self._now()

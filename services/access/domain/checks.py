@@ -2,27 +2,24 @@
 
 import re
 from collections.abc import Sequence
-from uuid import UUID
 
-from services.chassis.errors import FieldInvalid, FieldRequired, TooManyItems
+from services.chassis import fields
+from services.chassis.errors import FieldInvalid, TooManyItems
 
-REQUEST_ID_CHARS_MAX = 255
 ACTOR_CHARS_MAX = 100
 SCOPE_IDS_MAX = 50
 
-_slug = re.compile(r"[a-z0-9-]{1,40}").fullmatch
 _secret_id = re.compile(r"[a-z0-9]{10}").fullmatch
-_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
 
 
 def tenant_id(value: str) -> str:
     """The marketplace's id."""
-    return _formed(value, "tenant_id", "1 to 40 of [a-z0-9-]", _slug(value) is not None)
+    return fields.slug(value, "tenant_id")
 
 
 def can_be_tenant_id(value: str) -> bool:
     """Whether a tenant could have this id at all; where not, there is no need to look."""
-    return _slug(value) is not None
+    return fields.is_slug(value)
 
 
 def can_be_secret_id(value: str) -> bool:
@@ -30,31 +27,16 @@ def can_be_secret_id(value: str) -> bool:
     return _secret_id(value) is not None
 
 
-def api_key_id(value: str) -> UUID | None:
-    """The id of a key; None where no key can have it."""
-    try:
-        found = UUID(value)
-    except ValueError:
-        return None
-    return found if str(found) == value else None
-
-
-def request_id(value: str) -> str:
-    """The caller's key of a request."""
-    formed = len(value) <= REQUEST_ID_CHARS_MAX and value.isprintable()
-    return _formed(value, "request_id", f"1 to {REQUEST_ID_CHARS_MAX} printable characters", formed)
-
-
 def actor(value: str) -> str:
     """Who asks."""
     formed = len(value) <= ACTOR_CHARS_MAX and value.isprintable()
-    return _formed(value, "actor", f"1 to {ACTOR_CHARS_MAX} printable characters", formed)
+    return fields.formed(value, "actor", f"1 to {ACTOR_CHARS_MAX} printable characters", formed)
 
 
 def line(value: str, field: str, *, chars_max: int) -> str:
     """A text of one line, for people."""
-    formed = len(value) <= chars_max and _control(value) is None and not value.isspace()
-    return _formed(value, field, f"1 to {chars_max} characters without control characters", formed)
+    formed = len(value) <= chars_max and not fields.has_control(value) and not value.isspace()
+    return fields.formed(value, field, f"1 to {chars_max} characters without control characters", formed)
 
 
 def scope(values: Sequence[str], field: str) -> tuple[str, ...]:
@@ -62,16 +44,8 @@ def scope(values: Sequence[str], field: str) -> tuple[str, ...]:
     if len(values) > SCOPE_IDS_MAX:
         raise TooManyItems(field, SCOPE_IDS_MAX)
     for index, value in enumerate(values):
-        if _slug(value) is None:
-            raise FieldInvalid(f"{field}[{index}]", "1 to 40 of [a-z0-9-]")
+        if not fields.is_slug(value):
+            raise FieldInvalid(f"{field}[{index}]", fields.SLUG_RULE)
     if len(set(values)) != len(values):
         raise FieldInvalid(field, "ids that are each stated once")
     return tuple(sorted(values))
-
-
-def _formed(value: str, field: str, rule: str, formed: bool) -> str:
-    if not value:
-        raise FieldRequired(field)
-    if not formed:
-        raise FieldInvalid(field, rule)
-    return value

@@ -7,22 +7,19 @@ from collections.abc import Mapping
 from stdnum import ean
 
 from services.catalog.errors import CurrencyUnknown, GtinInvalid
-from services.chassis import money
+from services.chassis import fields, money
 from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, RegionUnknown, TooManyItems
 from services.chassis.regions import REGIONS
 
 SKU_CHARS_MAX = 64
-REQUEST_ID_CHARS_MAX = 255
 CATEGORY_CHARS_MAX = 200
 LANGUAGE_TAG_CHARS_MAX = 35
 ETAG_CHARS_MAX = 32
 
-_tenant_or_merchant_id = re.compile(r"[a-z0-9-]{1,40}").fullmatch
 _product_id = re.compile(r"[A-Za-z0-9._~-]{1,64}").fullmatch
 _category = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*").fullmatch
 _hs_code = re.compile(r"[0-9]{6,10}").fullmatch
 _gtin = re.compile(r"[0-9]{8}|[0-9]{12,14}").fullmatch
-_control_in_line = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
 _control_in_text = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]").search
 # RFC 5646: language, script, region, variants, extensions, private use; grandfathered tags are not taken.
 _language_tag = re.compile(
@@ -35,17 +32,17 @@ _language_tag = re.compile(
 
 def tenant_id(value: str) -> str:
     """The marketplace's id."""
-    return _formed(value, "tenant_id", "1 to 40 of [a-z0-9-]", _tenant_or_merchant_id(value) is not None)
+    return fields.slug(value, "tenant_id")
 
 
 def merchant_id(value: str) -> str:
     """The id of a seller."""
-    return _formed(value, "merchant_id", "1 to 40 of [a-z0-9-]", _tenant_or_merchant_id(value) is not None)
+    return fields.slug(value, "merchant_id")
 
 
 def product_id(value: str) -> str:
     """The id of a product."""
-    return _formed(value, "product_id", "1 to 64 of [A-Za-z0-9._~-]", _product_id(value) is not None)
+    return fields.formed(value, "product_id", "1 to 64 of [A-Za-z0-9._~-]", _product_id(value) is not None)
 
 
 def can_be_product_id(value: str) -> bool:
@@ -55,18 +52,12 @@ def can_be_product_id(value: str) -> bool:
 
 def can_be_merchant_id(value: str) -> bool:
     """Whether a merchant could have this id at all."""
-    return _tenant_or_merchant_id(value) is not None
-
-
-def request_id(value: str) -> str:
-    """The caller's key of a request."""
-    formed = len(value) <= REQUEST_ID_CHARS_MAX and value.isprintable()
-    return _formed(value, "request_id", f"1 to {REQUEST_ID_CHARS_MAX} printable characters", formed)
+    return fields.is_slug(value)
 
 
 def etag(value: str) -> str:
     """What an update says it has read."""
-    return _formed(value, "etag", "the etag of the product, or *", len(value) <= ETAG_CHARS_MAX)
+    return fields.formed(value, "etag", "the etag of the product, or *", len(value) <= ETAG_CHARS_MAX)
 
 
 def sku(value: str, field: str) -> str:
@@ -79,7 +70,7 @@ def sku(value: str, field: str) -> str:
         and value[-1] != " "
     )
     rule = f'1 to {SKU_CHARS_MAX} printable characters without "/" and without a space at either end'
-    return _formed(value, field, rule, formed)
+    return fields.formed(value, field, rule, formed)
 
 
 def gtin(value: str, field: str) -> str:
@@ -129,7 +120,7 @@ def by_language(texts: Mapping[str, str], field: str, *, entries_max: int, chars
     have tabs and line breaks."""
     if len(texts) > entries_max:
         raise TooManyItems(field, entries_max)
-    control = _control_in_line if chars_max <= 500 else _control_in_text
+    control = fields.has_control if chars_max <= 500 else _control_in_text
     checked: dict[str, str] = {}
     for given, text in texts.items():
         tag = canonical_language_tag(given)
@@ -145,8 +136,8 @@ def by_language(texts: Mapping[str, str], field: str, *, entries_max: int, chars
 
 def line(value: str, field: str, *, chars_max: int) -> str:
     """A text of one line."""
-    formed = len(value) <= chars_max and not value.isspace() and not _control_in_line(value)
-    return _formed(value, field, f"1 to {chars_max} characters without control characters", formed)
+    formed = len(value) <= chars_max and not value.isspace() and not fields.has_control(value)
+    return fields.formed(value, field, f"1 to {chars_max} characters without control characters", formed)
 
 
 def whole(value: int, field: str, *, maximum: int) -> int:
@@ -171,11 +162,3 @@ def price(currency_code: str, units: int, nanos: int, field: str) -> int:
     if minor < 0:
         raise FieldInvalid(field, "0 or more")
     return minor
-
-
-def _formed(value: str, field: str, rule: str, formed: bool) -> str:
-    if formed and value:
-        return value
-    if not value:
-        raise FieldRequired(field)
-    raise FieldInvalid(field, rule)

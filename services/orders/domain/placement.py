@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.chassis import money
+from services.chassis import fields, money
 from services.chassis.errors import FieldInvalid, FieldRequired, RegionUnknown
 from services.chassis.regions import REGIONS
 from services.orders.errors import QuantityInvalid, TooManyLines
@@ -27,7 +27,6 @@ CANCEL_REASON_CHARS_MAX = 200
 PAYMENT_TOKEN_CHARS_MAX = 512
 DEFAULT_LANGUAGE = "en"
 
-_TENANT = re.compile(r"[a-z0-9-]{1,40}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
@@ -90,12 +89,7 @@ class Placement:
 
 def check_tenant(tenant_id: str) -> None:
     """Raises unless the text can name a tenant."""
-    if not _TENANT.fullmatch(tenant_id):
-        raise (
-            FieldInvalid("tenant_id", "1 to 40 of a-z, 0-9 and -")
-            if tenant_id
-            else FieldRequired("tenant_id")
-        )
+    fields.slug(tenant_id, "tenant_id")
 
 
 def check_request_id(request_id: str) -> None:

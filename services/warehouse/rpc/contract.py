@@ -1,13 +1,12 @@
 """What all services of the warehouse share: the checks of fields."""
 
-import re
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import grpc
 
-from services.chassis import pages
+from services.chassis import fields, pages
 from services.chassis.errors import FieldInvalid, FieldRequired, InvalidArgument, RegionUnknown, TooManyItems
 from services.chassis.regions import REGIONS
 from services.chassis.rpc import times
@@ -15,8 +14,6 @@ from services.chassis.rpc import times
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 SKU_CHARS_MAX = 64
-REQUEST_ID_CHARS_MAX = 255
-_SLUG = re.compile(r"[a-z0-9-]{1,40}")
 
 
 def tenant(tenant_id: str) -> str:
@@ -26,11 +23,7 @@ def tenant(tenant_id: str) -> str:
 
 def slug(field: str, value: str) -> str:
     """An id of the form [a-z0-9-]{1,40}."""
-    if not value:
-        raise FieldRequired(field)
-    if not _SLUG.fullmatch(value):
-        raise FieldInvalid(field, "1 to 40 of a-z, 0-9 and -")
-    return value
+    return fields.slug(value, field)
 
 
 def text(field: str, value: str, chars_max: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sampan.warehouse.v1 import stock_service_pb2 as pb
 from sampan.warehouse.v1 import stock_service_pb2_grpc as pb_grpc
 
-from services.chassis import pages
+from services.chassis import fields, pages
 from services.chassis.errors import FieldInvalid, FieldRequired
 from services.warehouse import wire
 from services.warehouse.commands.availability import Availability, Promise
@@ -126,7 +126,7 @@ def _movement(
     return Movement(
         contract.tenant(request.tenant_id),
         route,
-        contract.text("request_id", request.request_id, contract.REQUEST_ID_CHARS_MAX),
+        fields.request_id(request.request_id),
         contract.slug("warehouse_id", request.warehouse_id),
         contract.slug("merchant_id", request.merchant_id),
         contract.text("document", request.document, DOCUMENT_CHARS_MAX),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from services.chassis import clock, ids, pages
+from services.chassis import clock, fields, ids, pages
 from services.chassis.errors import FieldInvalid
 from services.chassis.pg import Connection, Database
 from services.webhooks.commands.endpoints import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, stored
@@ -92,7 +92,7 @@ class Deliveries:
             raise FieldInvalid("state", "a state of the contract")
         bound_to = pages.filter_hash(tenant_id, endpoint_id, "deliveries", state)
         cursor = pages.decode(bound_to, page_token)
-        before = checks.uuid(str(cursor[0])) if cursor else None
+        before = fields.uuid(str(cursor[0])) if cursor else None
         async with self._database.connection() as connection:
             endpoint = await stored(connection, tenant_id, endpoint_id, lock=False)
             found = await store.deliveries_before(
@@ -141,7 +141,7 @@ async def _enabled(connection: Connection, tenant_id: str, endpoint_id: str) -> 
 
 async def _stored(connection: Connection, tenant_id: str, delivery_id: str) -> Delivery:
     checks.tenant_id(tenant_id)
-    asked = checks.uuid(delivery_id)
+    asked = fields.uuid(delivery_id)
     found = await store.delivery(connection, tenant_id, asked) if asked is not None else None
     if found is None:
         raise DeliveryNotFound(delivery_id)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from services.chassis import clock, ids, log, pages
+from services.chassis import clock, fields, ids, log, pages
 from services.chassis.errors import RequestIdReused
 from services.chassis.pg import Connection, Database
 from services.webhooks.domain import checks
@@ -79,7 +79,7 @@ class Endpoints:
         Raises EndpointsAtMax, RequestIdReused, UrlRefused, EventTypeUnknown.
         """
         checks.tenant_id(tenant_id)
-        checks.request_id(request_id)
+        fields.request_id(request_id)
         content = self._content(url, description, event_types)
         fingerprint = rules.fingerprint("create", content)
         now = self._now()
@@ -121,7 +121,7 @@ class Endpoints:
         size = pages.page_size(page_size, default=PAGE_SIZE_DEFAULT, maximum=PAGE_SIZE_MAX)
         bound_to = pages.filter_hash(tenant_id, "endpoints")
         cursor = pages.decode(bound_to, page_token)
-        after = checks.uuid(str(cursor[0])) if cursor else None
+        after = fields.uuid(str(cursor[0])) if cursor else None
         async with self._database.connection() as connection:
             found = await store.endpoints_after(connection, tenant_id, after or _FIRST, size + 1)
         more = len(found) > size
@@ -172,7 +172,7 @@ class Endpoints:
         Raises EndpointNotFound, RequestIdReused.
         """
         checks.tenant_id(tenant_id)
-        checks.request_id(request_id)
+        fields.request_id(request_id)
         period = rules.grace(grace)
         fingerprint = rules.fingerprint("rotate", endpoint_id, period.total_seconds())
         secret, text = self._new_secret()
@@ -234,7 +234,7 @@ class Endpoints:
 async def stored(connection: Connection, tenant_id: str, endpoint_id: str, *, lock: bool) -> Endpoint:
     """One endpoint, locked until the transaction's end where `lock`; raises EndpointNotFound."""
     checks.tenant_id(tenant_id)
-    asked = checks.uuid(endpoint_id)
+    asked = fields.uuid(endpoint_id)
     found = await store.endpoint(connection, tenant_id, asked, lock=lock) if asked is not None else None
     if found is None:
         raise EndpointNotFound(endpoint_id)
