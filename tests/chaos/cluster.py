@@ -8,7 +8,6 @@ What checks and recordings use (`dsn`, `bootstrap`) passes through no link.
 import asyncio
 import os
 import random
-import re
 import shutil
 import socket
 import time
@@ -26,7 +25,7 @@ from deploy.local.services import ServiceProcess
 from deploy.local.settings import DATABASES, LOOPBACK, ROOT, SERVICES, WEBHOOK_KEYS_FILE
 from tests.chaos.history import History
 from tests.chaos.links import Link, ProxyProcess
-from tests.chaos.members import KafkaMember, Member, PostgresMember, ServiceMember
+from tests.chaos.members import KafkaMember, Member, PostgresMember, ServiceMember, UnaskedEnd
 
 if TYPE_CHECKING:
     from tests.chaos.client import Client
@@ -45,9 +44,6 @@ SUPERVISE_S = 0.2
 PORTS = range(20_000, 32_000)
 """Below the range that outgoing connections take theirs from: a port stays ours while its process is down."""
 
-STARTED_IN_VAIN = re.compile(r"(^|\| )failed: the database does not answer")
-"""The last words of a service that found its database away when it started."""
-
 VARIABLES: Mapping[str, str] = {
     # Long enough for a request to outlive most faults, short enough for the run to see the answer.
     "GATEWAY_RPC_DEADLINE_S": "5",
@@ -59,22 +55,6 @@ VARIABLES: Mapping[str, str] = {
     "CATALOG_DRAIN_GRACE_S": "8",
     "WAREHOUSE_DRAIN_GRACE_S": "8",
 }
-
-
-@dataclass(slots=True)
-class UnaskedEnd:
-    """A process that ended although no fault had ended it."""
-
-    name: str
-    at_s: float
-    last_words: str
-
-    @property
-    def is_legal(self) -> bool:
-        """Servers may end by themselves (a full disk); a service only while it starts without its database."""
-        return (
-            self.name.partition("-")[0] not in SERVICES or STARTED_IN_VAIN.search(self.last_words) is not None
-        )
 
 
 @dataclass(slots=True)

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,10 +16,28 @@ from deploy.local.kafka import Kafka, serves
 from deploy.local.postgres import Postgres
 from deploy.local.processes import BackgroundProcess
 from deploy.local.services import ServiceProcess
-from deploy.local.settings import StackError
+from deploy.local.settings import SERVICES, StackError
 
 READY_POLL_S = 0.1
 READY_S_MAX = 60.0
+STARTED_IN_VAIN = re.compile(r"(^|\| )failed: the database does not answer")
+"""The last words of a service that found its database away when it started."""
+
+
+@dataclass(slots=True)
+class UnaskedEnd:
+    """A process that ended although no fault had ended it."""
+
+    name: str
+    at_s: float
+    last_words: str
+
+    @property
+    def is_legal(self) -> bool:
+        """Servers may end by themselves (a full disk); a service only while it starts without its database."""
+        return (
+            self.name.partition("-")[0] not in SERVICES or STARTED_IN_VAIN.search(self.last_words) is not None
+        )
 
 
 class Member:

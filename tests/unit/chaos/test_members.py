@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.processes import BackgroundProcess
-from tests.chaos.cluster import Cluster, UnaskedEnd
+from tests.chaos.cluster import Cluster
 from tests.chaos.history import History
-from tests.chaos.members import Member
+from tests.chaos.members import Member, UnaskedEnd
 
 
 @pytest.fixture
