@@ -10,11 +10,10 @@ from random import random
 from typing import NamedTuple
 from uuid import UUID
 
-from services.chassis import clock, ids, log
+from services.chassis import clock, ids, log, signatures
 from services.chassis.pg import Connection, Database
 from services.webhooks.domain import deliveries as rules
 from services.webhooks.domain import endpoints as endpoint_rules
-from services.webhooks.domain import messages
 from services.webhooks.domain.deliveries import GONE, Delivery, DeliveryState, Outcome, RetryPolicy
 from services.webhooks.domain.endpoints import Endpoint, EndpointState
 from services.webhooks.sealing import Vault
@@ -86,7 +85,7 @@ class Sending:
         """
         now = self._now()
         secrets = [self._vault.open(one.sealed) for one in leased.endpoint.secrets if one.signs(now)]
-        return messages.headers(delivery.message_id, delivery.body, secrets, now)
+        return signatures.headers(delivery.message_id, delivery.body, secrets, now)
 
     async def record(self, leased: Leased, attempts: Sequence[tuple[Delivery, Outcome]]) -> Recorded:
         """Stores what came of attempts, and goes on with the endpoint as it now is."""

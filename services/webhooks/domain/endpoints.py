@@ -10,13 +10,13 @@ from hashlib import blake2b
 import msgspec
 
 from services.chassis.errors import FieldInvalid, TooManyItems
+from services.chassis.signatures import SECRET_MARK
 from services.webhooks.domain import addresses, checks, messages
 from services.webhooks.errors import EventTypeUnknown
 
 ENDPOINTS_MAX = 50
 EVENT_TYPES_MAX = 50
 DESCRIPTION_CHARS_MAX = 200
-SECRET_MARK = "whsec_"
 SECRET_BYTES = 32
 GRACE_DEFAULT = timedelta(days=1)
 GRACE_MAX = timedelta(days=30)

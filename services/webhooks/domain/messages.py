@@ -4,12 +4,11 @@ A body holds what a topic holds, and no more: ids, states, and of a placed order
 country. No names, no addresses: who needs them asks the API, with a key that may.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from standardwebhooks import Webhook
 
 from services.chassis import clock
 
@@ -51,12 +50,3 @@ def message(
     return Message(
         tenant_id, f"msg_{event_id.hex}", event_type, event_time, msgspec.json.encode(body).decode()
     )
-
-
-def headers(message_id: str, body: str, secrets: Sequence[str], now: datetime) -> dict[str, str]:
-    """The headers of an attempt at a time in UTC: one signature for each secret, so that either verifies it."""
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": " ".join(Webhook(secret).sign(message_id, now, body) for secret in secrets),
-    }
