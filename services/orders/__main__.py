@@ -3,6 +3,7 @@
 import functools
 
 from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
+from sampan.orders.v1 import payment_service_pb2_grpc as payment_grpc
 
 from services.chassis import assembly, cli
 from services.chassis.batcher import MicroBatcher
@@ -14,10 +15,12 @@ from services.chassis.rpc.server import make_server
 from services.orders import events, published, rpc, workers
 from services.orders.commands.backlog import SAMPLE_PERIOD_S, Backlog
 from services.orders.commands.desk import Desk
+from services.orders.commands.notifying import Source, Sources
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.commands.placing import PlacementPolicy, place_orders
 from services.orders.commands.waiting import Waiting
 from services.orders.config import OrdersSettings
+from services.orders.payments import notifications
 from services.orders.payments.external import ExternalMoney
 from services.orders.payments.port import Providers
 from services.orders.payments.sandbox import SandboxProvider
@@ -69,9 +72,15 @@ async def serve(settings: OrdersSettings) -> None:
         backlog = Backlog(desk, age_s_max=settings.undecided_age_s_max, ignored=settings.undecided_ignored)
         runtime.repeat(backlog.sample, "backlog", pause_s=SAMPLE_PERIOD_S)
 
+        # A provider with words of its own gets its own way of reading them here.
+        sources: Sources = {
+            name: Source(secrets, notifications.read)
+            for name, secrets in settings.payment_notification_secrets.items()
+        }
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         service = rpc.OrderService(desk, placer, payments, backlog)
         pb_grpc.add_OrderServiceServicer_to_server(service, server)
+        payment_grpc.add_PaymentServiceServicer_to_server(rpc.PaymentService(desk, sources), server)
         await runtime.serve(server, services=rpc.SERVICES)
 
 

@@ -1,10 +1,11 @@
 """The settings of orders: variables ORDERS_*, besides those that every service has."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, Json, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.chassis import signatures
 from services.chassis.config import (
     ConcurrentCalls,
     ConsumerLinger,
@@ -13,6 +14,10 @@ from services.chassis.config import (
     Port,
     StatementTimeout,
 )
+
+ProviderName: TypeAlias = Literal["sandbox"]
+NOTIFICATION_SECRETS_MAX = 3
+"""Of a provider: what it signs with now, what it did before, and one to spare."""
 
 
 class OrdersSettings(DatabaseServiceSettings):
@@ -79,7 +84,7 @@ class OrdersSettings(DatabaseServiceSettings):
     prepaid_hold_s: int = Field(
         default=86_400, ge=60, le=2_592_000, description="Seconds that stock is held for a prepaid order."
     )
-    payment_provider: Literal["sandbox"] = Field(
+    payment_provider: ProviderName = Field(
         default="sandbox", description="Who takes payments; the sandbox moves no money."
     )
     payment_call_s_max: float = Field(
@@ -87,6 +92,13 @@ class OrdersSettings(DatabaseServiceSettings):
     )
     payment_check_delay_s: float = Field(
         default=10.0, gt=0, le=3_600, description="Seconds after which a missing answer is asked for."
+    )
+    payment_notification_secrets: Json[dict[ProviderName, tuple[str, ...]]] = Field(
+        default="{}",  # type: ignore[arg-type]  # as a variable would say it: defaults are read, too
+        repr=False,
+        description="What each payment provider signs its notifications with, as JSON: "
+        '`{"sandbox": ["whsec_...", "whsec_..."]}`, one or, while it is replaced, up to three, each 24 to 64 random '
+        "bytes in Base64. A provider without any cannot notify. Best given as a file.",
     )
     answer_wait_s: float = Field(
         default=60,
@@ -113,6 +125,16 @@ class OrdersSettings(DatabaseServiceSettings):
         default=500, ge=1, le=10_000, description="Events applied in one transaction at most."
     )
     consumer_linger_ms: ConsumerLinger = 30
+
+    @field_validator("payment_notification_secrets")
+    @classmethod
+    def _are_secrets(cls, found: dict[ProviderName, tuple[str, ...]]) -> dict[ProviderName, tuple[str, ...]]:
+        for secrets in found.values():
+            if not 1 <= len(secrets) <= NOTIFICATION_SECRETS_MAX:
+                raise ValueError(f"a provider has 1 to {NOTIFICATION_SECRETS_MAX} secrets")
+            for secret in secrets:
+                signatures.check_secret(secret)
+        return found
 
     @model_validator(mode="after")
     def _check_after_call(self) -> "OrdersSettings":

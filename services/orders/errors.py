@@ -2,19 +2,20 @@
 
 DomainError (chassis)
 ├── InvalidArgument
-│   └── QuantityInvalid, TooManyLines, PaymentTokenUnknown
+│   └── QuantityInvalid, TooManyLines, PaymentTokenUnknown, NotificationMalformed
 ├── NotFound
-│   └── OrderNotFound
+│   └── OrderNotFound, PaymentNotFound, PaymentProviderNotFound
 ├── FailedPrecondition
 │   ├── SkuUnknown, PriceMissing, MerchantsMixed, TotalChanged, TotalTooLarge, SoldOut    stored under the request id
 │   ├── OrderStateWrong, PaymentDeclined
-│   └── PaymentMoveIllegal, ParcelUnknown    never answered: they mark an event or notification as poison
+│   ├── PaymentMoveIllegal, NotificationIdReused    answered to a provider only
+│   └── ParcelUnknown                               never answered: it marks an event as poison
 ├── Aborted
 │   └── EtagMismatch, PaymentInProgress
 └── ResourceExhausted, Unavailable           raised by the chassis
 
-Those that are the same everywhere come from `services.chassis.errors`, CURRENCY_UNKNOWN
-from `services.chassis.money`, PAGE_TOKEN_* from `services.chassis.pages`.
+Those that are the same everywhere come from `services.chassis.errors`, CURRENCY_UNKNOWN from `services.chassis.money`,
+PAGE_TOKEN_* from `services.chassis.pages`, SIGNATURE_* from `services.chassis.signatures`.
 """
 
 from collections.abc import Iterable
@@ -50,6 +51,36 @@ class OrderNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("ORDER_NOT_FOUND", "there is no such order", field="order_id")
+
+
+class PaymentNotFound(NotFound):
+    """The provider has no such payment of ours; payments are stored before their provider hears of them."""
+
+    def __init__(self) -> None:
+        super().__init__("PAYMENT_NOT_FOUND", "the provider has no such payment here")
+
+
+class PaymentProviderNotFound(NotFound):
+    """There is no such provider, or it has no secret to notify with."""
+
+    def __init__(self) -> None:
+        super().__init__("PAYMENT_PROVIDER_NOT_FOUND", "no provider of this name may notify here")
+
+
+class NotificationMalformed(InvalidArgument):
+    """A notification, rightly signed, that is not of its provider's form."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__("NOTIFICATION_MALFORMED", fault)
+
+
+class NotificationIdReused(FailedPrecondition):
+    """The id of a notification was used for another payment or another outcome."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NOTIFICATION_ID_REUSED", "the webhook id was used for another payment or another outcome"
+        )
 
 
 class SkuUnknown(FailedPrecondition):

@@ -100,6 +100,14 @@ NOTIFICATIONS_FORGOTTEN = Counter(
     "sampan_orders_payment_notifications_forgotten_total",
     "Notifications of payments that were through, too old to be repeated.",
 )
+NOTIFICATIONS = metrics.Kept(
+    Counter(
+        "sampan_orders_payment_notifications_total",
+        "Notifications that came through the door: accepted, repeated ones too, or the reason of the refusal.",
+        ["provider", "result"],
+    ),
+    children_max=64,
+)
 CONTRADICTIONS = Counter(
     "sampan_orders_payment_contradictions_total",
     "Answers of the payment provider that the payment's state rules out.",

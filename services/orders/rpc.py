@@ -1,4 +1,4 @@
-"""OrderService: protobuf <-> domain. No SQL, no rules."""
+"""OrderService and PaymentService: protobuf <-> domain. No SQL, no rules."""
 
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -7,6 +7,8 @@ from uuid import UUID
 from google.protobuf.message import Message
 from sampan.orders.v1 import order_service_pb2 as pb
 from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
+from sampan.orders.v1 import payment_service_pb2 as payment_pb
+from sampan.orders.v1 import payment_service_pb2_grpc as payment_grpc
 
 from services.chassis import pages
 from services.chassis.batcher import MicroBatcher
@@ -16,6 +18,7 @@ from services.orders import measures, wire
 from services.orders.commands.backlog import Backlog
 from services.orders.commands.cancelling import Cancellation, cancel_order
 from services.orders.commands.desk import Desk
+from services.orders.commands.notifying import Sent, Sources, notify
 from services.orders.commands.paying import PaymentAsked, PaymentPolicy, pay_order
 from services.orders.commands.placing import Answer, quote_order
 from services.orders.domain.placement import (
@@ -29,10 +32,12 @@ from services.orders.domain.placement import (
 from services.orders.errors import OrderNotFound
 from services.orders.store import reading
 
-SERVICES = ["sampan.orders.v1.OrderService"]
+SERVICES = ["sampan.orders.v1.OrderService", "sampan.orders.v1.PaymentService"]
 BATCH_MAX = 256
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 500
+WEBHOOK_CHARS_MAX = {"webhook_id": 255, "webhook_timestamp": 2_048, "webhook_signature": 2_048}
+NOTIFICATION_BYTES_MAX = 65_536
 REPLY_BYTES_MAX = 12_000_000
 """A page ends early where its orders together are larger; gRPC allows 16 MiB."""
 
@@ -178,6 +183,30 @@ class OrderService(pb_grpc.OrderServiceServicer):
         if view is None:
             raise OrderNotFound
         return wire.order_message(view)
+
+
+class PaymentService(payment_grpc.PaymentServiceServicer):
+    """What providers say."""
+
+    def __init__(self, desk: Desk, sources: Sources) -> None:
+        self._desk = desk
+        self._sources = sources
+
+    async def NotifyPayment(
+        self, request: payment_pb.NotifyPaymentRequest, context: Any
+    ) -> payment_pb.NotifyPaymentResponse:
+        """Takes a notification."""
+        for name, chars_max in WEBHOOK_CHARS_MAX.items():
+            value: str = getattr(request, name)
+            if not value:
+                raise FieldRequired(name)
+            if not value.isascii() or not value.isprintable() or len(value) > chars_max:
+                raise FieldInvalid(name, f"at most {chars_max:,} printable ASCII characters")
+        if len(request.body) > NOTIFICATION_BYTES_MAX:
+            raise FieldInvalid("body", f"at most {NOTIFICATION_BYTES_MAX:,} bytes")
+        sent = Sent(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body)
+        await notify(self._desk, self._sources, request.provider, sent)
+        return payment_pb.NotifyPaymentResponse()
 
 
 def _add_result(reply: pb.BatchPlaceOrdersResponse, outcome: Answer | DomainError) -> None:

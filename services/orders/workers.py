@@ -20,7 +20,8 @@ from services.orders.commands.desk import Desk
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.domain.changes import Changes, TimerKind
 from services.orders.domain.states import Trigger
-from services.orders.payments.sandbox import Notification, SandboxProvider
+from services.orders.payments.port import Notification
+from services.orders.payments.sandbox import SandboxProvider
 from services.orders.store import changes as store
 from services.orders.store import payments as payment_store
 from services.orders.store import reading
@@ -82,7 +83,8 @@ async def work_off(desk: Desk, policy: PaymentPolicy, kind: TimerKind, *, limit:
             except DomainError as error:
                 if error.retryable:
                     raise
-                _note_contradiction(error, timer.subject_id)
+                # One payment that cannot go on must not stop the others.
+                paying.note_contradiction(error, timer.subject_id)
                 done = False
             if not done:
                 await _defer(desk, kind, timer)
@@ -112,7 +114,7 @@ async def deliver_notifications(desk: Desk, sandbox: SandboxProvider, *, limit: 
             if error.retryable:
                 raise
             # It would be refused again however often it came.
-            _note_contradiction(error, notification.payment_id)
+            paying.note_contradiction(error, notification.payment_id)
 
     return await sandbox.deliver(notify, limit=limit)
 
@@ -160,12 +162,6 @@ _STEPS: dict[TimerKind, Step] = {
     TimerKind.REFUND: paying.refund_payment,
 }
 PAYMENT_KINDS = tuple(_STEPS)
-
-
-def _note_contradiction(error: DomainError, payment_id: UUID) -> None:
-    """One payment that cannot go on must not stop the others; an alarm watches the counter."""
-    measures.CONTRADICTIONS.inc()
-    _log.error("a payment contradicts its state", payment_id=str(payment_id), reason=str(error))
 
 
 async def _defer(desk: Desk, kind: TimerKind, timer: DueTimer) -> None:

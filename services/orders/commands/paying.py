@@ -23,6 +23,7 @@ from services.orders.domain.payment import LIVE, Payment, PaymentState
 from services.orders.domain.placement import PAYMENT_TOKEN_CHARS_MAX, check_request_id, check_text
 from services.orders.domain.states import OrderState, Trigger
 from services.orders.errors import (
+    NotificationIdReused,
     OrderNotFound,
     OrderStateWrong,
     PaymentDeclined,
@@ -105,8 +106,9 @@ async def settle(
 ) -> Payment:
     """Applies a provider's answer under the order's lock; a repeated or overtaken one changes nothing.
 
-    Returns the payment as it is afterwards. With a `notification_id`, its effect and its being seen are one
-    transaction.
+    Returns the payment as it is afterwards. With a `notification_id`, the provider's own, its effect and its being
+    seen are one transaction. Raises `NotificationIdReused`, and `PaymentMoveIllegal` for what the payment's state rules
+    out, which is then not noted as seen.
     """
 
     async def work(connection: Connection, changes: Changes) -> Payment:
@@ -116,10 +118,14 @@ async def settle(
         order = (await store.lock_orders(connection, [payment.order_id]))[payment.order_id]
         # Read again: it may have moved before the order was locked.
         payment = await payment_store.load_payment(connection, payment_id) or payment
-        if notification_id is not None and not await payment_store.note_notification(
-            connection, notification_id, payment_id, answer.outcome
-        ):
-            return payment
+        if notification_id is not None:
+            # Providers choose their ids by themselves: two may choose the same.
+            seen_id = f"{payment.provider}:{notification_id}"
+            told = (payment_id, answer.outcome)
+            if not await payment_store.note_notification(connection, seen_id, *told):
+                if await payment_store.load_notification(connection, seen_id) not in (told, None):
+                    raise NotificationIdReused
+                return payment
         changed = await _apply(connection, changes, order, payment, answer)
         if not changed:
             return payment
@@ -127,6 +133,12 @@ async def settle(
         return payment._replace(state=last.to_state, decline_code=last.decline_code)
 
     return await desk.change(work)
+
+
+def note_contradiction(error: DomainError, payment_id: UUID) -> None:
+    """A payment was told what its state rules out: a person must look, and an alarm watches the counter."""
+    measures.CONTRADICTIONS.inc()
+    _log.error("a payment contradicts its state", payment_id=str(payment_id), reason=str(error))
 
 
 async def check_payment(desk: Desk, policy: PaymentPolicy, payment_id: UUID) -> bool:

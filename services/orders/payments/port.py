@@ -4,7 +4,7 @@ A call that does not answer in time has an *unknown* outcome: `look_up` tells it
 a database transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
@@ -30,6 +30,14 @@ class Answer(NamedTuple):
 
     outcome: Outcome
     decline_code: str = ""
+
+
+class Notification(NamedTuple):
+    """An answer that a provider gives by itself; repeated ones have the same id."""
+
+    notification_id: str
+    payment_id: UUID
+    answer: Answer
 
 
 class ProviderUnavailable(Unavailable):
@@ -76,3 +84,6 @@ class PaymentProvider(Protocol):
 
 
 Providers: TypeAlias = Mapping[str, PaymentProvider]
+ReadNotification: TypeAlias = Callable[[str, bytes], Notification]
+"""Translates a notification, its id and its body, from the words of its provider: called once the signature is known to
+be good. Raises `NotificationMalformed`."""

@@ -9,13 +9,12 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from services.chassis.pg import Connection, Database
 from services.chassis.queries import load_queries
 from services.orders.errors import PaymentTokenUnknown
-from services.orders.payments.port import Answer, Outcome, ProviderUnavailable
+from services.orders.payments.port import Answer, Notification, Outcome, ProviderUnavailable
 
 SANDBOX_PROVIDER = "sandbox"
 LATE_S_MAX = 86_400
@@ -74,14 +73,6 @@ _CARDS = {
 _CAPTURE_DECLINES = {
     card.name: card.capture_decline_code for card in _CARDS.values() if card.capture_decline_code
 }
-
-
-class Notification(NamedTuple):
-    """An answer that the provider gives by itself; repeated ones have the same id."""
-
-    notification_id: str
-    payment_id: UUID
-    answer: Answer
 
 
 class SandboxProvider:

@@ -33,6 +33,12 @@ async def note_notification(
     )
 
 
+async def load_notification(connection: Connection, notification_id: str) -> tuple[UUID, str] | None:
+    """The payment and the outcome that a notification was noted with; None where it is forgotten."""
+    row = await connection.fetchrow(queries()["select_notification"], notification_id)
+    return None if row is None else (row["payment_id"], row["outcome"])
+
+
 async def delete_notifications(connection: Connection, *, older_than_s: float, limit: int) -> int:
     """Removes up to `limit` of the notifications older than that whose payment is through; how many."""
     status = await connection.execute(queries()["delete_notifications"], older_than_s, limit)

@@ -190,6 +190,10 @@ FROM payments WHERE payment_id = $1;
 INSERT INTO payment_notifications (notification_id, payment_id, outcome) VALUES ($1, $2, $3)
 ON CONFLICT (notification_id) DO NOTHING RETURNING notification_id;
 
+-- name: select_notification
+-- What a notification was noted with.
+SELECT payment_id, outcome FROM payment_notifications WHERE notification_id = $1;
+
 -- name: delete_notifications
 -- Forgets at most $2 notifications that are older than $1 seconds, of payments that are through: from these
 -- states no repeated answer moves a payment.

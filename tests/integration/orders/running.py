@@ -1,5 +1,6 @@
 """An orders server on a free port over a real database, and what a client, the warehouse and the catalog do to it."""
 
+import base64
 import contextlib
 import functools
 import itertools
@@ -16,6 +17,7 @@ from sampan.catalog.v1 import product_service_pb2 as catalog_pb
 from sampan.orders.v1 import events_pb2
 from sampan.orders.v1 import order_service_pb2 as pb
 from sampan.orders.v1 import order_service_pb2_grpc as pb_grpc
+from sampan.orders.v1 import payment_service_pb2_grpc as payment_grpc
 from sampan.warehouse.v1 import events_pb2 as warehouse_events
 
 from services.chassis.batcher import MicroBatcher
@@ -28,9 +30,11 @@ from services.chassis.rpc.status import error_of
 from services.orders import events, rpc, workers
 from services.orders.commands.backlog import Backlog
 from services.orders.commands.desk import Desk
+from services.orders.commands.notifying import Source
 from services.orders.commands.paying import PaymentPolicy
 from services.orders.commands.placing import PlacementPolicy, place_orders
 from services.orders.config import OrdersSettings
+from services.orders.payments import notifications
 from services.orders.payments.external import ExternalMoney
 from services.orders.payments.sandbox import SandboxProvider
 from tests.integration.orders.messages import (
@@ -45,6 +49,8 @@ from tests.integration.orders.messages import (
 CALL_S_MAX = 0.3
 UNDECIDED_AGE_S_MAX = 60.0
 UNDECIDED_IGNORED = 1
+NEW_SECRET, OLD_SECRET = (f"whsec_{base64.b64encode(bytes([number] * 32)).decode()}" for number in (1, 2))
+"""What the sandbox signs its notifications with, while the older is replaced; `external` may notify, too."""
 
 _numbers = itertools.count(1)
 
@@ -57,6 +63,8 @@ class Running(NamedTuple):
     sandbox: SandboxProvider
     payments: PaymentPolicy
     backlog: Backlog
+    door: Any
+    """The stub of what providers call."""
 
     # As a storefront.
 
@@ -232,11 +240,15 @@ async def running(
     backlog = Backlog(desk, age_s_max=UNDECIDED_AGE_S_MAX, ignored=UNDECIDED_IGNORED)
     server = make_server(OrdersSettings(dsn=dsn), max_concurrent=1_000)
     pb_grpc.add_OrderServiceServicer_to_server(rpc.OrderService(desk, placer, payments, backlog), server)
+    source = Source((NEW_SECRET, OLD_SECRET), notifications.read)
+    sources = {sandbox.name: source, external.name: source}
+    payment_grpc.add_PaymentServiceServicer_to_server(rpc.PaymentService(desk, sources), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with make_channel(f"127.0.0.1:{port}", retryable_methods=()) as channel:
-            client = Running(pb_grpc.OrderServiceStub(channel), desk, sandbox, payments, backlog)
+            door = payment_grpc.PaymentServiceStub(channel)
+            client = Running(pb_grpc.OrderServiceStub(channel), desk, sandbox, payments, backlog, door)
             await client.offer(*(demonstration() if products is None else products))
             yield client
     finally:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sampan.orders.v1 import error_reason_pb2, events_pb2
 from sampan.orders.v1 import order_service_pb2 as pb
 
+from services.chassis import signatures
 from services.chassis.errors import FieldInvalid, FieldRequired, RegionUnknown, RequestIdReused, TooManyItems
 from services.chassis.rpc import times
 from services.orders import errors, published, wire
@@ -104,6 +105,13 @@ def test_reasons_that_callers_see_are_in_the_contract() -> None:
         TooManyItems("f", 1),
         errors.PaymentTokenUnknown(),
         errors.OrderNotFound(),
+        errors.PaymentNotFound(),
+        errors.PaymentProviderNotFound(),
+        errors.NotificationMalformed("f"),
+        errors.NotificationIdReused(),
+        errors.PaymentMoveIllegal("s", "c"),
+        signatures.SignatureInvalid(),
+        signatures.SignatureTimeWrong(),
         errors.SkuUnknown(0, "s"),
         errors.PriceMissing(0, "s", "EUR"),
         errors.MerchantsMixed(0, ["a"]),
