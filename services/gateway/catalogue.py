@@ -109,7 +109,25 @@ _CATALOGUE = (
     ),
     ("URL_REFUSED", 400, "URL refused", "Nothing is ever sent to such an address; the detail says why."),
     ("EVENT_TYPE_UNKNOWN", 400, "Unknown event type", "There is no such type of event; see `metadata`."),
+    (
+        "NOTIFICATION_MALFORMED",
+        400,
+        "Malformed notification",
+        "The signature is good, and the body is not of its provider's form; the detail says where.",
+    ),
     ("PAYMENT_TOKEN_UNKNOWN", 400, "Unknown payment token", "The payment provider does not know the token."),
+    (
+        "SIGNATURE_INVALID",
+        401,
+        "Invalid signature",
+        "No signature is of this id, this time and these bytes of a body by a secret of the provider.",
+    ),
+    (
+        "SIGNATURE_TIME_WRONG",
+        401,
+        "Signed at another time",
+        "`webhook-timestamp` is no time, or more than five minutes off; sign each attempt anew.",
+    ),
     (
         "PAYMENT_DECLINED",
         402,
@@ -125,6 +143,13 @@ _CATALOGUE = (
     ("TENANT_NOT_FOUND", 404, "No such tenant", "There is no tenant of this id."),
     ("API_KEY_NOT_FOUND", 404, "No such key", "There is no API key of this id."),
     ("SECRET_NOT_FOUND", 404, "No such secret", "The key has no secret of this id."),
+    (
+        "PAYMENT_PROVIDER_NOT_FOUND",
+        404,
+        "No such provider",
+        "No payment provider of this name may notify here.",
+    ),
+    ("PAYMENT_NOT_FOUND", 404, "No such payment", "The provider has no payment of this id here."),
     ("WEBHOOK_ENDPOINT_NOT_FOUND", 404, "No such endpoint", "There is no webhook endpoint of this id."),
     (
         "DELIVERY_NOT_FOUND",
@@ -146,6 +171,13 @@ _CATALOGUE = (
     ("ENDPOINT_DISABLED", 409, "Endpoint disabled", "Nothing is sent to it; enable it first."),
     ("TOTAL_CHANGED", 409, "Total changed", "The total is not the expected one; `metadata.total` has it."),
     ("ORDER_STATE_WRONG", 409, "Wrong state", "The order's state does not allow it; see `metadata.state`."),
+    (
+        "PAYMENT_STATE_WRONG",
+        409,
+        "Wrong state",
+        "The payment's state, `metadata.state`, rules it out; what has overtaken an authorisation is good once that "
+        "has come.",
+    ),
     ("PARCEL_STATE_WRONG", 409, "Wrong state", "The parcel's state does not allow it; see `metadata.state`."),
     ("HOLD_STATE_WRONG", 409, "Wrong state", "The hold's state does not allow it; see `metadata.state`."),
     (
@@ -177,6 +209,12 @@ _CATALOGUE = (
         "The thing was changed since its ETag was read; read it again.",
     ),
     ("REQUEST_ID_REUSED", 422, "Idempotency-Key reused", "The key was used before with another body."),
+    (
+        "NOTIFICATION_ID_REUSED",
+        422,
+        "webhook-id reused",
+        "The id was used before for another payment or another outcome.",
+    ),
     ("SKU_UNKNOWN", 422, "Unknown SKU", "The catalog has no such SKU on sale; see `metadata.sku`."),
     ("PRICE_MISSING", 422, "No price", "The SKU has no price in the order's currency; see `metadata`."),
     ("MERCHANTS_MIXED", 422, "Several merchants", "An order's lines must all be of one merchant."),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import grpc
 from sampan.access.v1 import api_key_service_pb2_grpc, rate_limit_service_pb2_grpc, tenant_service_pb2_grpc
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
-from sampan.orders.v1 import order_service_pb2_grpc
+from sampan.orders.v1 import order_service_pb2_grpc, payment_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
 from sampan.webhooks.v1 import delivery_service_pb2_grpc, endpoint_service_pb2_grpc
 
@@ -25,7 +25,7 @@ _CATALOG_RETRYABLE = (
         for method in ("CreateProduct", "GetProduct", "BatchGetProducts", "ListProducts")
     ),
 )
-_ORDERS_RETRYABLE = ("sampan.orders.v1.OrderService",)
+_ORDERS_RETRYABLE = ("sampan.orders.v1.OrderService", "sampan.orders.v1.PaymentService")
 _WAREHOUSE_RETRYABLE = (
     "sampan.warehouse.v1.StockService",
     "sampan.warehouse.v1.ParcelService",
@@ -84,6 +84,7 @@ class Clients:
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(catalog_channel)
         self.products = product_service_pb2_grpc.ProductServiceStub(catalog_channel)
         self.orders = order_service_pb2_grpc.OrderServiceStub(orders_channel)
+        self.payments = payment_service_pb2_grpc.PaymentServiceStub(orders_channel)
         self.warehouses = warehouse_service_pb2_grpc.WarehouseServiceStub(warehouse_channel)
         self.stock = stock_service_pb2_grpc.StockServiceStub(warehouse_channel)
         self.parcels = parcel_service_pb2_grpc.ParcelServiceStub(warehouse_channel)

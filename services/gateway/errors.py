@@ -18,6 +18,8 @@ from services.gateway.titles import titles_in
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S_DEFAULT = 1
+SIGNATURE_CHALLENGE = 'StandardWebhooks realm="sampan"'
+"""Keys and tokens are looked at here: what a service takes for no proof of who asks is a signature."""
 
 # Without PERMISSION_DENIED: who may do what is decided here. A service that does not let us in is a fault of ours.
 _BY_CODE: Mapping[str, tuple[int, str]] = {
@@ -158,6 +160,7 @@ def problem_of(
         detail,
         places,
         status=status,
+        headers={"www-authenticate": SIGNATURE_CHALLENGE} if status == HTTPStatus.UNAUTHORIZED else {},
         metadata=metadata,
         retry_after_s=_retry_after(error, reason),
     )

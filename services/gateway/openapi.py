@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
+from services.gateway import openapi_parameters
 from services.gateway.catalogue import CATALOGUE, ProblemType
 from services.gateway.errors import PROBLEM_MEDIA_TYPE
-from services.gateway.params import PATH_IDS, Param
+from services.gateway.openapi_parameters import Json
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Route
 from services.gateway.schemas.base import ProblemDocument
-
-Json = dict[str, Any]
 
 API_VERSION = "1.0.0"
 _REF = "#/components/schemas/{name}"
@@ -103,6 +102,13 @@ def openapi_document(routes: Sequence[Route]) -> Json:
                     "name": "X-API-Key",
                     "description": "An API key.",
                 },
+                "webhookSignature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "webhook-signature",
+                    "description": "`v1,` and the Base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, by a "
+                    "secret shared with the provider (https://www.standardwebhooks.com).",
+                },
             },
         },
     }
@@ -163,7 +169,7 @@ def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
         "operationId": operation_id(route),
         "tags": [route.tag],
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_headers(route)],
+        "parameters": openapi_parameters.of(route),
         "responses": _responses(route, schema_of),
         "security": _security(route),
     }
@@ -205,7 +211,7 @@ def operation_id(route: Route) -> str:
 def _security(route: Route) -> list[Json]:
     """OpenAPI 3.1 lets a requirement of any scheme name the roles that it needs, any one of which is enough here."""
     if route.roles is None:
-        return []
+        return [{"webhookSignature": []}] if route.is_signed else []
     return [{scheme: [role]} for scheme in ("bearer", "apiKey") for role in sorted(route.roles)]
 
 
@@ -235,9 +241,6 @@ _LOCALISED = {
 
 
 def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
-    content: Json = {"schema": _answer_schema(route, schema_of)}
-    if route.answer_example is not None:
-        content["example"] = route.answer_example
     headers = (
         dict(route.answer_headers)
         | (_LOCALISED if route.localised else {})
@@ -247,18 +250,26 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
             "traceparent": "W3C trace context.",
         }
     )
-    responses: Json = {
-        str(route.status): {
-            "description": "Done." if route.status == 200 else "Created.",
-            "headers": {name: _header(text) for name, text in headers.items()},
-            "content": {route.answer_media_type: content}
-            | {media_type: {"schema": {"type": "string"}} for media_type in route.answer_media_types_too},
-        }
+    success: Json = {
+        "description": "Created." if route.status == 201 else "Done.",
+        "headers": {name: _header(text) for name, text in headers.items()},
     }
+    if route.status != 204:
+        success["content"] = _answer_content(route, schema_of)
+    responses: Json = {str(route.status): success}
     if route.conditional:
         responses["304"] = {"description": "The caller's copy, named by If-None-Match, is the current one."}
     responses.update(_problems(route))
     return responses
+
+
+def _answer_content(route: Route, schema_of: Mapping[int, Json]) -> Json:
+    content: Json = {"schema": _answer_schema(route, schema_of)}
+    if route.answer_example is not None:
+        content["example"] = route.answer_example
+    return {route.answer_media_type: content} | {
+        media_type: {"schema": {"type": "string"}} for media_type in route.answer_media_types_too
+    }
 
 
 def _problems(route: Route) -> Json:
@@ -312,70 +323,3 @@ def _problem(reasons: Iterable[str]) -> Json:
 
 def _header(description: str) -> Json:
     return {"description": description, "schema": {"type": "string"}}
-
-
-def _path_parameters(route: Route) -> list[Json]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": PATH_IDS[name][2]}
-        for name in route.path_names
-    ]
-
-
-def _query_parameter(parameter: Param) -> Json:
-    described: Json = {
-        "name": parameter.name,
-        "in": "query",
-        "required": parameter.required,
-        "description": parameter.description,
-        "schema": parameter.schema,
-    }
-    if parameter.example is not None:
-        described["example"] = parameter.example
-    return described
-
-
-def _headers(route: Route) -> list[Json]:
-    headers: list[Json] = []
-
-    def add(name: str, description: str, *, required: bool = False, example: str) -> None:
-        headers.append(
-            {
-                "name": name,
-                "in": "header",
-                "required": required,
-                "description": description,
-                "schema": {"type": "string"},
-                "example": example,
-            }
-        )
-
-    if route.idempotency_key is not None:
-        add(
-            "Idempotency-Key",
-            "1 to 255 printable ASCII characters, new for each thing to be done, the same when repeating it.",
-            required=route.idempotency_key == "required",
-            example="8e03978e-40d5-43e8-bc93-6894a57f9324",
-        )
-    if route.etag is not None:
-        add("If-Match", "The ETag that was read, or `*`.", required=route.etag == "required", example='"3"')
-    if route.conditional:
-        add("If-None-Match", "ETags of copies that the caller has: 304 where one is current.", example='"3"')
-    if route.localised:
-        add(
-            "Accept-Language",
-            "Languages that `title` and `description` are wanted in (RFC 9110): the best that there is, else English.",
-            example="es-MX, es;q=0.9, en;q=0.5",
-        )
-    if route.resumable:
-        add(
-            "Last-Event-ID",
-            "The last id that the caller got of this stream: it goes on behind that event.",
-            example="AYICxwEBgQM",
-        )
-    if route.prefer_wait:
-        add(
-            "Prefer",
-            "`wait=N`: answer when the order is decided, or after N seconds (30 at most).",
-            example="wait=5",
-        )
-    return headers

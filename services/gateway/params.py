@@ -197,6 +197,11 @@ PATH_IDS: Mapping[str, tuple[Callable[[str], bool], str, Mapping[str, Any]]] = {
     "api_key_id": (is_uuid, "API_KEY_NOT_FOUND", {"type": "string", "format": "uuid"}),
     "webhook_endpoint_id": (is_uuid, "WEBHOOK_ENDPOINT_NOT_FOUND", {"type": "string", "format": "uuid"}),
     "delivery_id": (is_uuid, "DELIVERY_NOT_FOUND", {"type": "string", "format": "uuid"}),
+    "provider": (
+        lambda value: SLUG.fullmatch(value) is not None,
+        "PAYMENT_PROVIDER_NOT_FOUND",
+        {"type": "string", "pattern": "^[a-z0-9-]{1,40}$", "examples": ["sandbox"]},
+    ),
     "problem": (lambda value: SLUG.fullmatch(value) is not None, "ROUTE_NOT_FOUND", {"type": "string"}),
     "asset": (lambda value: len(value) < 80, "ROUTE_NOT_FOUND", {"type": "string"}),
 }

@@ -38,6 +38,7 @@ from services.gateway.routes.order_events import OrderEvents
 from services.gateway.routes.order_stream import OrderStream
 from services.gateway.routes.orders import Orders
 from services.gateway.routes.parcels import Parcels
+from services.gateway.routes.payments import Payments
 from services.gateway.routes.products import ProductRoutes
 from services.gateway.routes.route import Route
 from services.gateway.routes.stock import StockRoutes
@@ -173,6 +174,7 @@ class Gateway:
                 streams,
                 partial(replaying, ORDERS_TOPIC, bootstrap=settings.kafka_bootstrap),
             ).routes(),
+            *Payments(clients, settings).routes(),
             *Imports(clients, settings).routes(),
             *Warehouses(clients, settings).routes(),
             *StockRoutes(clients, settings).routes(),

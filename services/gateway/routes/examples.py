@@ -2,6 +2,12 @@
 
 from typing import Any
 
+PAYMENT_NOTIFICATION: dict[str, Any] = {
+    "payment_id": "019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11",
+    "outcome": "declined",
+    "decline_code": "insufficient_funds",
+}
+
 MERCHANT: dict[str, Any] = {
     "merchant_id": "north-lights",
     "display_name": "North Lights",

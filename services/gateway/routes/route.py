@@ -31,7 +31,8 @@ class Answer(Protocol):
 class Route:
     """One method of one path. `path` is as OpenAPI writes it: `/v1/orders/{order_id}:pay`.
 
-    `roles` are those that may use it, None where no credential is needed. `scopes` are those of restricted keys that
+    `roles` are those that may use it, None where no credential is needed; `is_signed` where a signature over the body,
+    by the Standard Webhooks specification, stands for one. `scopes` are those of restricted keys that
     it takes: it then shows them what is theirs and nothing else; a restricted key that it does not take is refused.
     `references` are NOT_FOUND reasons about something that the body
     names, answered as 422. `answer` is the answer's type, a tuple where it is one of several.
@@ -73,6 +74,7 @@ class Route:
     keep_wrapper: bool = False
     is_open: Callable[[], bool] | None = None
     limited_as: RouteClass | None = None
+    is_signed: bool = False
     reasons: tuple[str, ...] = ()
     name: str = ""
 

@@ -17,7 +17,7 @@ from sampan.catalog.v1 import merchant_service_pb2 as merchant_pb
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
 from sampan.catalog.v1 import product_service_pb2 as product_pb
 from sampan.orders.v1 import order_service_pb2 as order_pb
-from sampan.orders.v1 import order_service_pb2_grpc
+from sampan.orders.v1 import order_service_pb2_grpc, payment_service_pb2, payment_service_pb2_grpc
 from sampan.warehouse.v1 import (
     parcel_service_pb2,
     parcel_service_pb2_grpc,
@@ -156,6 +156,22 @@ class Catalog(
                 else:
                     reply.created += 1
             yield reply
+
+
+class Payments(Backend, payment_service_pb2_grpc.PaymentServiceServicer):
+    """Takes every notification; `gate` holds the answers back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate: asyncio.Event | None = None
+
+    async def NotifyPayment(
+        self, request: payment_service_pb2.NotifyPaymentRequest, context: Any
+    ) -> payment_service_pb2.NotifyPaymentResponse:
+        await self.note(request)
+        if self.gate is not None:
+            await self.gate.wait()
+        return payment_service_pb2.NotifyPaymentResponse()
 
 
 class Orders(Backend, order_service_pb2_grpc.OrderServiceServicer):

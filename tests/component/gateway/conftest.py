@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
-from sampan.orders.v1 import order_service_pb2_grpc
+from sampan.orders.v1 import order_service_pb2_grpc, payment_service_pb2_grpc
 from sampan.warehouse.v1 import (
     parcel_service_pb2_grpc,
     stock_service_pb2_grpc,
@@ -25,7 +25,7 @@ from services.chassis.rpc.server import make_server
 from services.gateway.config import GatewaySettings
 from services.gateway.server import HttpServer
 from services.gateway.wiring import Gateway
-from tests.component.gateway.backends import Catalog, Orders, Warehouse
+from tests.component.gateway.backends import Catalog, Orders, Payments, Warehouse
 
 OPERATOR_KEY = "operator-key-of-demo"
 STOREFRONT_KEY = "storefront-key-of-demo"
@@ -44,6 +44,7 @@ class System:
     gateway: Gateway
     catalog: Catalog
     orders: Orders
+    payments: Payments
     warehouse: Warehouse
     operator: httpx.AsyncClient
     storefront: httpx.AsyncClient
@@ -83,10 +84,12 @@ def _made(make: Callable[[], T]) -> T:
 @asynccontextmanager
 async def _system(**changes: object) -> AsyncIterator[System]:
     catalog, orders, warehouse = _made(Catalog), _made(Orders), _made(Warehouse)
+    payments = Payments()
     server = make_server(ServiceSettings(), max_concurrent=256)
     product_service_pb2_grpc.add_ProductServiceServicer_to_server(catalog, server)
     merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(catalog, server)
     order_service_pb2_grpc.add_OrderServiceServicer_to_server(orders, server)
+    payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     warehouse_service_pb2_grpc.add_WarehouseServiceServicer_to_server(warehouse, server)
     stock_service_pb2_grpc.add_StockServiceServicer_to_server(warehouse, server)
     parcel_service_pb2_grpc.add_ParcelServiceServicer_to_server(warehouse, server)
@@ -126,6 +129,7 @@ async def _system(**changes: object) -> AsyncIterator[System]:
                 gateway,
                 catalog,
                 orders,
+                payments,
                 warehouse,
                 operator=await client(OPERATOR_KEY),
                 storefront=await client(STOREFRONT_KEY),

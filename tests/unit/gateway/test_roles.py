@@ -26,9 +26,12 @@ async def routes() -> tuple[Route, ...]:
     return gateway.routes
 
 
-async def test_every_route_of_the_api_needs_a_role_and_no_other_does(routes: tuple[Route, ...]) -> None:
+async def test_every_route_of_the_api_needs_a_role_or_a_signature_and_no_other_does(
+    routes: tuple[Route, ...],
+) -> None:
     for route in routes:
-        assert (route.roles is not None) == route.path.startswith("/v1/"), route.path
+        assert (route.roles is not None or route.is_signed) == route.path.startswith("/v1/"), route.path
+        assert route.roles is None or not route.is_signed, route.path
         assert route.roles is None or route.roles <= set(ROLES), route.path
 
 
@@ -85,3 +88,4 @@ async def test_the_document_names_the_roles_of_every_operation(routes: tuple[Rou
             role for requirement in operation["security"] for roles in requirement.values() for role in roles
         }
         assert named == set(route.roles or ())
+        assert (operation["security"] == [{"webhookSignature": []}]) == route.is_signed
