@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.keys import ensure_keys
-from deploy.local.settings import DATABASES, ROOT, WEBHOOK_KEYS_FILE
+from deploy.local.settings import DATABASES, NOTIFICATION_SECRETS_FILE, ROOT, WEBHOOK_KEYS_FILE
 
 FOLDER = ROOT / ".local" / "compose"
 PASSWORDS = ("postgres", "grafana", *DATABASES)
@@ -30,6 +30,10 @@ def prepare(folder: Path) -> dict[str, str]:
     keys = ensure_keys(folder / "keys", file_name="gateway-api-keys.json")
     _write(folder / "gateway_api_keys", (folder / "keys" / "gateway-api-keys.json").read_text())
     _write(folder / "webhooks_secret_keys", (folder / "keys" / WEBHOOK_KEYS_FILE).read_text())
+    _write(
+        folder / "orders_payment_notification_secrets",
+        (folder / "keys" / NOTIFICATION_SECRETS_FILE).read_text(),
+    )
     return keys
 
 

@@ -123,6 +123,14 @@ def rows() -> Sequence[Row]:
                         "{{call}} {{outcome}}",
                     ),
                 ),
+                graph(
+                    "Notifications of payment providers per minute",
+                    "short",
+                    Query(
+                        per_minute("sampan_orders_payment_notifications_total", "provider, result"),
+                        "{{provider}} {{result}}",
+                    ),
+                ),
             ],
         ),
         Row(

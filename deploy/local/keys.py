@@ -1,5 +1,5 @@
-"""The demonstration's API keys, and what the secrets of webhooks are sealed with: random, made once, readable by their
-owner only.
+"""The demonstration's API keys, what the secrets of webhooks are sealed with, and what the sandbox payment provider
+signs with: random, made once, readable by their owner only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import secrets
 from pathlib import Path
 
-from deploy.local.settings import TENANT_ID, WEBHOOK_KEYS_FILE
+from deploy.local.settings import NOTIFICATION_SECRETS_FILE, TENANT_ID, WEBHOOK_KEYS_FILE
 
 ROLES = ("storefront", "operator", "platform")
 """An operator may do everything in its tenant; the platform keeps tenants, and has one of its own."""
@@ -19,7 +19,7 @@ PLATFORM_TENANT_ID = "platform"
 
 def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> dict[str, str]:
     """Return the key of each role, making in `folder` whatever is missing: a file of each, the gateway's list of them,
-    and the key that seals the secrets of webhooks.
+    the key that seals the secrets of webhooks, and the sandbox's secret.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys: dict[str, str] = {}
@@ -33,6 +33,9 @@ def ensure_keys(folder: Path, *, file_name: str = "gateway-api-keys.json") -> di
     if not (folder / WEBHOOK_KEYS_FILE).exists():
         sealing_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         _write_private(folder / WEBHOOK_KEYS_FILE, f"{sealing_key}\n")
+    if not (folder / NOTIFICATION_SECRETS_FILE).exists():
+        secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        _write_private(folder / NOTIFICATION_SECRETS_FILE, json.dumps({"sandbox": [secret]}) + "\n")
     return keys
 
 

@@ -15,6 +15,7 @@ WEB_PAGES = ROOT / "dist" / "web"
 LOOPBACK = "127.0.0.1"
 TENANT_ID = "demo"
 WEBHOOK_KEYS_FILE = "webhooks-secret-keys"
+NOTIFICATION_SECRETS_FILE = "payment-notification-secrets.json"
 
 PUBLISHERS = ("access", "catalog", "orders", "warehouse")
 """Services with a database and an outbox."""
@@ -146,6 +147,7 @@ class StackSettings:
             "KAFKA_BOOTSTRAP": bootstrap,
             "GATEWAY_API_KEYS_FILE": str(self.keys / "gateway-api-keys.json"),
             "WEBHOOKS_SECRET_KEYS_FILE": str(self.keys / WEBHOOK_KEYS_FILE),
+            "ORDERS_PAYMENT_NOTIFICATION_SECRETS_FILE": str(self.keys / NOTIFICATION_SECRETS_FILE),
             "GATEWAY_WEB_DIR": str(WEB_PAGES),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "PYTHONUNBUFFERED": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import time
@@ -29,6 +30,8 @@ KEYS = {
     "scratch": {"key": "operator-key-of-scratch", "tenant_id": "scratch", "role": "operator"},
     "platform": {"key": "platform-key-of-tests", "tenant_id": "platform", "role": "platform"},
 }
+NOTIFICATION_SECRETS = tuple(f"whsec_{base64.b64encode(bytes([number] * 32)).decode()}" for number in (1, 2))
+"""What the sandbox provider signs its notifications with: the new one, and the one before."""
 PATIENCE_S = 30.0
 
 Document = dict[str, Any]
@@ -133,8 +136,11 @@ def system(session_folder: Path) -> Iterator[Stack]:
     folder.mkdir()
     keys_file = folder / "api-keys.json"
     keys_file.write_text(json.dumps(list(KEYS.values())))
+    secrets_file = folder / "notification-secrets.json"
+    secrets_file.write_text(json.dumps({"sandbox": NOTIFICATION_SECRETS}))
     stack = servers.whole_stack(
         folder,
+        ORDERS_PAYMENT_NOTIFICATION_SECRETS_FILE=str(secrets_file),
         GATEWAY_API_KEYS_FILE=str(keys_file),
         GATEWAY_STREAM_HEARTBEAT_S="1",
         # Receivers of tests are on loopback.

@@ -100,6 +100,7 @@ def test_bodies(shop: Shop, subtests: pytest.Subtests) -> None:
                     body = json.dumps(mutated(content["example"], chance)).encode()
                     url = path.replace("{order_id}", str(uuid4())).replace("{parcel_id}", str(uuid4()))
                     url = url.replace("{api_key_id}", str(uuid4())).replace("{tenant_id}", "scratch")
+                    url = url.replace("{provider}", "sandbox")
                     url = url.replace("{product_id}", "silk-wig").replace("{warehouse_id}", "madrid")
                     headers = key() | {
                         "Content-Type": "application/json",
