@@ -3,7 +3,7 @@
 async def serve(settings: OrdersSettings) -> None:
     async with Runtime(settings, name="orders") as runtime:
         db = await attach_database(runtime, settings, "orders")
-        ...
+        await runtime.serve(server, services=(*SERVICES, parked.attach(server, db, after_replay=relay.wake)))
 
 parked = ParkedEvents("orders", lambda db: HANDLERS)
 cli.run(cli.Service(..., list_parked=parked.list, replay_parked=parked.replay, discard_parked=parked.discard))
@@ -13,12 +13,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import grpc
+
 from services.chassis import kafka, migrations
 from services.chassis.cli import ParkedQuery, Rows, Topics
 from services.chassis.config import DatabaseServiceSettings, StoringServiceSettings
 from services.chassis.consumer import Handler, discard_rows, parked_rows, replay_rows
 from services.chassis.lifecycle import Runtime
 from services.chassis.pg import Database
+from services.chassis.rpc import parked_events
 
 
 async def set_up(settings: DatabaseServiceSettings, service: str, topics: Topics) -> None:
@@ -55,6 +58,10 @@ class ParkedEvents:
 
     service: str
     handlers: Callable[[Database], Mapping[str, Handler]]
+
+    def attach(self, server: grpc.aio.Server, database: Database, *, after_replay: Callable[[], None]) -> str:
+        """Serves them by gRPC; the full name of the service. `after_replay` tells that there may be effects to send."""
+        return parked_events.attach(server, database, self.handlers(database), after_replay=after_replay)
 
     async def list(self, settings: StoringServiceSettings, query: ParkedQuery) -> Rows:
         """Events that could not be handled."""

@@ -133,13 +133,14 @@ INSERT INTO parked_event (grp, topic, part, "offset", record_time, record_key, h
                           aggregate_id, version, type, cause, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
--- name: count_parked
--- Parked events of a group, counted up to $2.
-SELECT count(*) FROM (SELECT 1 FROM parked_event WHERE grp = $1 AND state = 'PARKED' LIMIT $2) AS bounded;
+-- name: measure_parked
+-- Parked events of a group, counted up to $2, and since when the first of those is parked.
+SELECT count(*) AS events, min(park_time) AS since
+FROM (SELECT park_time FROM parked_event WHERE grp = $1 AND state = 'PARKED' LIMIT $2) AS bounded;
 
 -- name: list_parked
 -- Parked events of a group after an id, oldest first; $4 is NULL for those of all aggregates.
-SELECT id, topic, part, "offset", aggregate_id, version, type, cause, detail, park_time, attempts
+SELECT id, topic, part, "offset", aggregate_id, version, type, cause, detail, record_time, park_time, attempts
 FROM parked_event WHERE grp = $1 AND state = 'PARKED' AND id > $2 AND ($4::text IS NULL OR aggregate_id = $4)
 ORDER BY id LIMIT $3;
 
@@ -162,9 +163,9 @@ FROM parked_event WHERE grp = $1 AND topic = $2 AND aggregate_id = $3 AND state 
 ORDER BY version NULLS FIRST, part, "offset" LIMIT $4;
 
 -- name: resolve_parked
--- Ends parked events of a group, for good; $4 names who says so.
+-- Ends parked events of a group, for good, and tells which; $4 names who says so.
 UPDATE parked_event SET state = $3, resolve_time = now(), resolved_by = $4, resolve_note = $5, attempts = attempts + 1
-WHERE grp = $1 AND id = ANY ($2::bigint[]) AND state = 'PARKED';
+WHERE grp = $1 AND id = ANY ($2::bigint[]) AND state = 'PARKED' RETURNING id;
 
 -- name: note_failed_replay
 -- Remembers that a replay failed and why.

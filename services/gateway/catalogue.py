@@ -115,6 +115,12 @@ _CATALOGUE = (
         "Malformed notification",
         "The signature is good, and the body is not of its provider's form; the detail says where.",
     ),
+    (
+        "GROUP_UNKNOWN",
+        400,
+        "Unknown group",
+        "There is no such consumer group; `/v1/parked-groups` lists them.",
+    ),
     ("PAYMENT_TOKEN_UNKNOWN", 400, "Unknown payment token", "The payment provider does not know the token."),
     (
         "SIGNATURE_INVALID",

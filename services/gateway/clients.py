@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import grpc
 from sampan.access.v1 import api_key_service_pb2_grpc, rate_limit_service_pb2_grpc, tenant_service_pb2_grpc
 from sampan.catalog.v1 import merchant_service_pb2_grpc, product_service_pb2_grpc
+from sampan.operations.v1.parked_event_service_pb2_grpc import ParkedEventServiceStub
 from sampan.orders.v1 import order_service_pb2_grpc, payment_service_pb2_grpc
 from sampan.warehouse.v1 import parcel_service_pb2_grpc, stock_service_pb2_grpc, warehouse_service_pb2_grpc
 from sampan.webhooks.v1 import delivery_service_pb2_grpc, endpoint_service_pb2_grpc
@@ -25,7 +26,15 @@ _CATALOG_RETRYABLE = (
         for method in ("CreateProduct", "GetProduct", "BatchGetProducts", "ListProducts")
     ),
 )
-_ORDERS_RETRYABLE = ("sampan.orders.v1.OrderService", "sampan.orders.v1.PaymentService")
+# A second replay or discard would do no harm, but tell that nothing was there.
+_PARKED_RETRYABLE = tuple(
+    f"sampan.operations.v1.ParkedEventService/{method}" for method in ("ListParkedGroups", "ListParkedEvents")
+)
+_ORDERS_RETRYABLE = (
+    "sampan.orders.v1.OrderService",
+    "sampan.orders.v1.PaymentService",
+    *_PARKED_RETRYABLE,
+)
 _WAREHOUSE_RETRYABLE = (
     "sampan.warehouse.v1.StockService",
     "sampan.warehouse.v1.ParcelService",
@@ -33,6 +42,7 @@ _WAREHOUSE_RETRYABLE = (
         f"sampan.warehouse.v1.WarehouseService/{method}"
         for method in ("CreateWarehouse", "GetWarehouse", "ListWarehouses")
     ),
+    *_PARKED_RETRYABLE,
 )
 _WEBHOOKS_RETRYABLE = (
     # A second deletion would find nothing.
@@ -47,6 +57,7 @@ _WEBHOOKS_RETRYABLE = (
         f"sampan.webhooks.v1.DeliveryService/{method}"
         for method in ("GetDelivery", "ListDeliveries", "Redeliver")
     ),
+    *_PARKED_RETRYABLE,
 )
 
 
@@ -90,6 +101,12 @@ class Clients:
         self.parcels = parcel_service_pb2_grpc.ParcelServiceStub(warehouse_channel)
         self.webhook_endpoints = endpoint_service_pb2_grpc.EndpointServiceStub(webhooks_channel)
         self.webhook_deliveries = delivery_service_pb2_grpc.DeliveryServiceStub(webhooks_channel)
+        self.parked_events = {
+            "orders": ParkedEventServiceStub(orders_channel),
+            "warehouse": ParkedEventServiceStub(warehouse_channel),
+            "webhooks": ParkedEventServiceStub(webhooks_channel),
+        }
+        """Those of the services that read events, by the names that their consumer groups begin with."""
 
     async def call(
         self, method: Callable[..., Awaitable[Response]], request: Any, *, deadline_s: float | None = None

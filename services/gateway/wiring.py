@@ -38,6 +38,7 @@ from services.gateway.routes.order_events import OrderEvents
 from services.gateway.routes.order_stream import OrderStream
 from services.gateway.routes.orders import Orders
 from services.gateway.routes.parcels import Parcels
+from services.gateway.routes.parked_events import ParkedEvents
 from services.gateway.routes.payments import Payments
 from services.gateway.routes.products import ProductRoutes
 from services.gateway.routes.route import Route
@@ -181,6 +182,7 @@ class Gateway:
             *Parcels(clients, settings).routes(),
             *ApiKeys(clients, settings).routes(),
             *Tenants(clients, settings).routes(),
+            *ParkedEvents(clients, settings).routes(),
             *Webhooks(clients, settings).routes(),
             *meta.routes(),
             *Web(WebFiles(settings.web_dir)).routes(),

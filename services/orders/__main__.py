@@ -81,7 +81,8 @@ async def serve(settings: OrdersSettings) -> None:
         service = rpc.OrderService(desk, placer, payments, backlog)
         pb_grpc.add_OrderServiceServicer_to_server(service, server)
         payment_grpc.add_PaymentServiceServicer_to_server(rpc.PaymentService(desk, sources), server)
-        await runtime.serve(server, services=rpc.SERVICES)
+        parked = PARKED.attach(server, db, after_replay=desk.wake)
+        await runtime.serve(server, services=(*rpc.SERVICES, parked))
 
 
 async def _attach_placing_database(runtime: Runtime, settings: OrdersSettings) -> Database:

@@ -108,7 +108,8 @@ async def serve(settings: WarehouseSettings) -> None:
         parcel_service_pb2_grpc.add_ParcelServiceServicer_to_server(
             parcels_rpc.ParcelService(Parcels(database, news)), server
         )
-        await runtime.serve(server, services=SERVICES)
+        parked = PARKED.attach(server, database, after_replay=relay.wake)
+        await runtime.serve(server, services=(*SERVICES, parked))
 
 
 def handlers(database: Database) -> Mapping[str, Handler]:

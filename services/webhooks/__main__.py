@@ -78,7 +78,8 @@ async def serve(settings: WebhooksSettings) -> None:
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         endpoint_grpc.add_EndpointServiceServicer_to_server(rpc.EndpointService(endpoints), server)
         delivery_grpc.add_DeliveryServiceServicer_to_server(rpc.DeliveryService(deliveries), server)
-        await runtime.serve(server, services=rpc.SERVICES)
+        parked = PARKED.attach(server, database, after_replay=sender.wake)
+        await runtime.serve(server, services=(*rpc.SERVICES, parked))
 
 
 def _tidy(

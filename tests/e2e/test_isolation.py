@@ -172,6 +172,26 @@ def cases(their: Foreign) -> dict[tuple[str, str], list[tuple[dict[str, Any], Ca
         ("POST", "/v1/tenants"): [
             ({"json": {"tenant_id": "demo", "display_name": "Mine"}}, refused(403, "ROLE_MISSING"))
         ],
+        # Of all tenants: the platform's alone.
+        ("GET", "/v1/parked-groups"): [({}, refused(403, "ROLE_MISSING"))],
+        ("GET", "/v1/parked-events"): [
+            (
+                {"params": {"group": "orders.fulfilments", "aggregate_id": ids["order_id"]}},
+                refused(403, "ROLE_MISSING"),
+            )
+        ],
+        ("POST", "/v1/parked-events:replay"): [
+            (
+                {"json": {"group": "orders.fulfilments", "aggregate_id": ids["order_id"]}},
+                refused(403, "ROLE_MISSING"),
+            )
+        ],
+        ("POST", "/v1/parked-events:discard"): [
+            (
+                {"json": {"group": "orders.fulfilments", "parked_event_ids": [1], "note": "mine"}},
+                refused(403, "ROLE_MISSING"),
+            )
+        ],
     }
 
 

@@ -8,9 +8,11 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -22,6 +24,7 @@ from deploy.local.keys import ensure_keys
 from deploy.local.settings import ROOT, TENANT_ID, WEB_PAGES
 from deploy.local.stack import Stack
 from tests import servers
+from tests.refusing import refusing_orders
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
@@ -69,6 +72,31 @@ class Shop:
     def order(self, order_id: str) -> Document:
         """An order as it stands."""
         return self.must(self.storefront.get(f"/v1/orders/{order_id}"))
+
+    def place(self, *, wait_s: int = 20, **changes: object) -> Document:
+        """An order, once it is decided."""
+        body: Document = {
+            "buyer_ref": "buyer-of-tests",
+            "currency_code": "EUR",
+            "payment_terms": "prepaid",
+            "lines": [{"sku": "TOY-BLK-500", "quantity": 1}],
+            "ship_to": {"region_code": "ES", "postal_code": "28013", "recipients": ["Ana García"]},
+        }
+        headers = {"Idempotency-Key": str(uuid4()), "Prefer": f"wait={wait_s}"}
+        return self.must(self.storefront.post("/v1/orders", json=body | changes, headers=headers), 201)
+
+    @contextmanager
+    def parked_event(self) -> Iterator[str]:
+        """The id of an order whose next event is parked, and will be again as long as this lasts."""
+        buyer = f"buyer-{uuid4().hex[:8]}"
+        with refusing_orders(self.stack.dsns["orders"], buyer):
+            order_id: str = self.place(wait_s=0, buyer_ref=buyer)["order_id"]
+            asked = {"group": "orders.fulfilments", "aggregate_id": order_id}
+            with _client(self.url, self.keys["platform"]) as platform:
+                self.eventually(
+                    lambda: self.must(platform.get("/v1/parked-events", params=asked))["parked_events"]
+                )
+            yield order_id
 
     def eventually(self, condition: Callable[[], object]) -> None:
         """Waits for what other services do in their own time."""

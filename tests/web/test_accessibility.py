@@ -90,6 +90,23 @@ def test_every_view_of_the_console_is_accessible_and_fits(
             assert_fits(page)
 
 
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_parked_events_are_accessible_and_fit(open_page: Open, shop: Shop, viewport: dict[str, int]) -> None:
+    page = open_page("/console", key="platform", viewport=viewport, bypass_csp=True)
+    with shop.parked_event() as order_id:
+        page.goto(f"{shop.url}/console#/parked")
+        event = page.get_by_role("listitem").filter(has_text=order_id).first
+        event.get_by_role("button", name="Discard").click()
+        picture(page, f"console-parked-{viewport['width']}")
+        assert violations(page) == []
+        assert_fits(page)
+    event.get_by_role("button", name="Keep it").click()
+    event.get_by_role("button", name="Replay").click()
+    expect(page.get_by_text("Nothing is parked")).to_be_visible()
+    assert violations(page) == []
+    assert_fits(page)
+
+
 def test_the_gate_is_accessible(open_page: Open) -> None:
     page = open_page("/shop", key=None, viewport=PHONE, bypass_csp=True)
     expect(page.get_by_label(texts("en")["gate.label"])).to_be_visible()

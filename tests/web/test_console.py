@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import Document, Open, Shop, only_with_test_web, picture
+from tests.web.conftest import Open, Shop, only_with_test_web, picture
 from tests.web.steps import parcel_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300), only_with_test_web()]
 
 HEADER = "product_id,sku,title_en,price_EUR,merchant_id,status\n"
-
-
-def place(shop: Shop, **changes: object) -> Document:
-    """An order that is decided."""
-    body: Document = {
-        "buyer_ref": "buyer-of-tests",
-        "currency_code": "EUR",
-        "payment_terms": "prepaid",
-        "lines": [{"sku": "TOY-BLK-500", "quantity": 1}],
-        "ship_to": {"region_code": "ES", "postal_code": "28013", "recipients": ["Ana García"]},
-    }
-    headers = {"Idempotency-Key": str(uuid4()), "Prefer": "wait=20"}
-    return shop.must(shop.storefront.post("/v1/orders", json=body | changes, headers=headers), 201)
 
 
 def upload(page: Page, name: str, content: str) -> None:
@@ -38,8 +26,8 @@ def upload(page: Page, name: str, content: str) -> None:
 
 
 def test_orders_are_listed_by_state_and_one_is_seen_live(shop: Shop, open_page: Open) -> None:
-    waiting = place(shop, payment_terms="pay_later")
-    confirmed = place(shop)
+    waiting = shop.place(payment_terms="pay_later")
+    confirmed = shop.place()
     page = open_page("/console", key="operator")
     page.get_by_role("link", name="Awaiting payment").click()
     rows = page.get_by_role("row")
@@ -57,7 +45,7 @@ def test_orders_are_listed_by_state_and_one_is_seen_live(shop: Shop, open_page: 
 
 
 def test_a_parcel_that_somebody_else_has_packed_is_not_packed_again(shop: Shop, open_page: Open) -> None:
-    order_id = place(shop)["order_id"]
+    order_id = shop.place()["order_id"]
     shop.eventually(lambda: shop.order(order_id)["parcels"])
     page = open_page("/console", key="operator")
     page.get_by_role("link", name="Parcels").click()
@@ -140,3 +128,49 @@ def test_a_key_without_the_role_is_told_what_it_lacks(open_page: Open) -> None:
     expect(page.get_by_role("alert")).to_contain_text(
         "the route needs one of: administrator, reader, warehouse"
     )
+
+
+def test_a_parked_event_is_seen_and_replayed_once_its_cause_is_gone(shop: Shop, open_page: Open) -> None:
+    with shop.parked_event() as order_id:
+        page = open_page("/console", key="platform")
+        page.get_by_role("link", name="Parked").click()
+        event = page.get_by_role("listitem").filter(has_text=order_id).filter(has_text="Refused")
+        expect(event).to_contain_text("a bug")
+        expect(event).to_contain_text("sampan.warehouse.v1.StockReserved")
+        picture(page, "console-parked")
+        event.get_by_role("button", name="Replay").click()
+        expect(
+            page.get_by_role("status").filter(has_text="0 replayed; of 1 the events stay parked")
+        ).to_be_visible()
+        expect(event).to_contain_text("Replays that failed")
+    page.get_by_role("button", name="Replay all").click()
+    expect(page.get_by_text(re.compile(r"^[1-9]\d* replayed$"))).to_be_visible()
+    expect(page.get_by_text("Nothing is parked")).to_be_visible()
+    picture(page, "console-parked-replayed")
+    shop.eventually(lambda: shop.order(order_id)["state"] == "confirmed")
+
+
+def test_a_parked_event_is_discarded_only_with_a_reason_and_when_it_is_said_twice(
+    shop: Shop, open_page: Open
+) -> None:
+    with shop.parked_event() as order_id:
+        page = open_page("/console", key="platform")
+        page.get_by_role("link", name="Parked").click()
+        event = page.get_by_role("listitem").filter(has_text=order_id).filter(has_text="Refused")
+        event.get_by_role("button", name="Discard").click()
+        event.get_by_role("button", name="Keep it").click()
+        event.get_by_role("button", name="Discard").click()
+        expect(event.get_by_label("Why it is given up")).to_be_focused()
+        event.get_by_role("button", name="Discard for good").click()
+        expect(event).to_be_visible()
+        event.get_by_label("Why it is given up").fill("a bug, see incident 12")
+        event.get_by_role("button", name="Discard for good").click()
+        expect(page.get_by_text("The event was given up")).to_be_visible()
+        expect(event).to_have_count(0)
+        picture(page, "console-parked-discarded")
+
+
+def test_a_key_of_a_tenant_is_told_that_parked_events_are_not_its_own(open_page: Open) -> None:
+    page = open_page("/console", key="operator")
+    page.get_by_role("link", name="Parked").click()
+    expect(page.get_by_role("alert")).to_contain_text("the route needs one of: platform")

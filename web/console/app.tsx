@@ -10,6 +10,7 @@ import { ImportView } from "./views/imports";
 import { OrderView } from "./views/order";
 import { OrdersView } from "./views/orders";
 import { ParcelsView } from "./views/parcels";
+import { ParkedView } from "./views/parked";
 import { StockView } from "./views/stock";
 
 const GATE = {
@@ -26,6 +27,7 @@ const VIEWS = [
   ["parcels", "Parcels"],
   ["stock", "Stock"],
   ["imports", "Imports"],
+  ["parked", "Parked"],
 ] as const;
 
 export function App(): JSX.Element {
@@ -79,6 +81,8 @@ function View({ place }: { place: Place }): JSX.Element {
       return <StockView query={place.query} />;
     case "imports":
       return <ImportView />;
+    case "parked":
+      return <ParkedView query={place.query} />;
     default:
       return (
         <>

@@ -31,17 +31,19 @@ interface TabsProps {
   base: string;
   current: string;
   tabs: readonly (readonly [value: string, label: string])[];
+  /** What is chosen, as the address names it. */
+  name?: string;
   /** What else is chosen, and stays so. */
   kept?: URLSearchParams;
 }
 
-/** Links that choose a state. */
-export function StateTabs({ label, base, current, tabs, kept }: TabsProps): JSX.Element {
+/** Links that choose a state, or something else of which there are few. */
+export function StateTabs({ label, base, current, tabs, name = "state", kept }: TabsProps): JSX.Element {
   return (
     <nav class="tabs" aria-label={label}>
       {tabs.map(([value, text]) => {
         const query = new URLSearchParams(kept);
-        query.set("state", value);
+        query.set(name, value);
         return (
           <a key={value} href={`${base}?${query.toString()}`} aria-current={value === current ? "true" : undefined}>
             {text}

@@ -1,5 +1,5 @@
 /** How the console says what the API's words mean. */
-import type { Order, Parcel } from "@sampan/client";
+import type { Order, Parcel, ParkedEvent } from "@sampan/client";
 
 import type { Tone } from "../shared/parts";
 
@@ -40,6 +40,16 @@ export function toneOfParcel(state: Parcel["state"]): Tone {
     default:
       return "good";
   }
+}
+
+export const PARK_CAUSES = {
+  failed: "Refused",
+  unreadable: "Unreadable",
+  blocked: "Waits for others",
+} as const satisfies Record<ParkedEvent["cause"], string>;
+
+export function toneOfCause(cause: ParkedEvent["cause"]): Tone {
+  return cause === "blocked" ? "warm" : "bad";
 }
 
 /** The end of an id: enough to tell things apart on one screen. */

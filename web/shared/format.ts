@@ -16,6 +16,20 @@ export function formatTime(time: string, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
 }
 
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+] as const;
+const SECOND = ["second", 1] as const;
+
+/** How long ago it was, in the largest unit that is full. */
+export function formatAge(time: string, language: string): string {
+  const ageS = Math.max(0, (Date.now() - Date.parse(time)) / 1_000);
+  const [unit, seconds] = UNITS.find(([, least]) => ageS >= least) ?? SECOND;
+  return new Intl.RelativeTimeFormat(language).format(-Math.floor(ageS / seconds), unit);
+}
+
 export function formatNumber(value: number, language: string): string {
   return new Intl.NumberFormat(language).format(value);
 }

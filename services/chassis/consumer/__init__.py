@@ -3,13 +3,14 @@ commit in one PostgreSQL transaction; Kafka's own offsets are for lag tools only
 """
 
 from services.chassis.consumer.batch import Handler
-from services.chassis.consumer.commands import discard_rows, parked_rows, replay_rows
+from services.chassis.consumer.commands import discard_rows, parked_rows, replay_rows, require_group
 from services.chassis.consumer.loop import Consumer, ConsumerStalled, OffsetBeyondEnd
 from services.chassis.consumer.parking import (
     ParkedEvent,
     ReplayReport,
     discard_parked,
     list_parked,
+    measure_parked,
     replay_parked,
 )
 from services.chassis.envelope import Event
@@ -27,7 +28,9 @@ __all__ = [
     "discard_parked",
     "discard_rows",
     "list_parked",
+    "measure_parked",
     "parked_rows",
     "replay_parked",
     "replay_rows",
+    "require_group",
 ]

@@ -61,14 +61,21 @@ async def discard_rows(
 ) -> list[dict[str, object]]:
     """Gives events of one group up; how many of them were parked."""
     return [
-        {"group": name, "discarded": await discard_parked(db, name, ids, actor=actor, note=note)}
+        {"group": name, "discarded": len(await discard_parked(db, name, ids, actor=actor, note=note))}
         for name in _chosen(groups, group)
     ]
+
+
+def require_group(groups: Mapping[str, Handler], group: str) -> None:
+    """Raises GROUP_UNKNOWN for a group that the service does not have."""
+    if group not in groups:
+        raise InvalidArgument(
+            "GROUP_UNKNOWN", f"there is no group {group}, only {', '.join(sorted(groups))}", field="group"
+        )
 
 
 def _chosen(groups: Mapping[str, Handler], group: str | None) -> list[str]:
     if group is None:
         return sorted(groups)
-    if group not in groups:
-        raise InvalidArgument("GROUP_UNKNOWN", f"there is no group {group}, only {', '.join(sorted(groups))}")
+    require_group(groups, group)
     return [group]

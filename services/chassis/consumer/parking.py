@@ -9,15 +9,16 @@ from typing import Any
 
 from services.chassis import log
 from services.chassis.consumer import gaps
-from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, Handler
+from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, AggregateKey, Handler
 from services.chassis.envelope import Event, decode_record
 from services.chassis.pg import Connection, Database, is_transient
 from services.chassis.pg_errors import describe
 from services.chassis.queries import load_queries
 
-REPLAY_EVENTS_MAX = 500
+TRANSACTION_EVENTS_MAX = 500
 AGGREGATES_PAGE = 200
 LIST_MAX = 1_000
+COUNT_MAX = 10_000
 
 _log = log.get(__name__)
 
@@ -35,16 +36,28 @@ class ParkedEvent:
     type: str | None
     cause: str
     detail: str
+    record_time: datetime
     park_time: datetime
     attempts: int
 
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What a replay did; `failures` tells the reason per (topic, aggregate) that stays parked."""
+    """What a replay did; `failures` tells the reason per (topic, aggregate) that stays parked.
+
+    `after` is set where a bound has ended it: another one goes on behind that aggregate.
+    """
 
     replayed: int = 0
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    failures: dict[AggregateKey, str] = field(default_factory=dict)
+    after: AggregateKey | None = None
+
+
+async def measure_parked(db: Database, group: str) -> tuple[int, datetime | None]:
+    """How many events are parked, counted up to `COUNT_MAX`, and since when the first of those is."""
+    async with db.connection() as connection:
+        [row] = await connection.fetch(load_queries("services.chassis")["measure_parked"], group, COUNT_MAX)
+    return row["events"], row["since"]
 
 
 async def list_parked(
@@ -62,20 +75,16 @@ async def list_parked(
     return [ParkedEvent(*row) for row in rows]
 
 
-async def discard_parked(db: Database, group: str, ids: Sequence[int], *, actor: str, note: str) -> int:
-    """Gives events up for good; their aggregates go on without them. Returns how many were parked."""
+async def discard_parked(db: Database, group: str, ids: Sequence[int], *, actor: str, note: str) -> list[int]:
+    """Gives events up for good; their aggregates go on without them. Returns the ids of those that were parked."""
     queries = load_queries("services.chassis")
 
-    async def discard(connection: Connection) -> int:
-        status = await connection.execute(
-            queries["resolve_parked"], group, list(ids), "DISCARDED", actor, note
-        )
-        return int(status.split()[-1])
+    async def discard(connection: Connection) -> list[int]:
+        rows = await connection.fetch(queries["resolve_parked"], group, list(ids), "DISCARDED", actor, note)
+        return sorted(row["id"] for row in rows)
 
     discarded = await db.transact(discard)
-    _log.warning(
-        "parked events discarded", group=group, ids=list(ids), actor=actor, note=note, count=discarded
-    )
+    _log.warning("parked events discarded", group=group, ids=discarded, actor=actor, note=note)
     return discarded
 
 
@@ -87,31 +96,39 @@ async def replay_parked(
     actor: str,
     aggregate_id: str | None = None,
     aggregates_max: int | None = None,
-    events_max: int = REPLAY_EVENTS_MAX,
+    events_max: int | None = None,
     across_gaps: bool = False,
+    after: AggregateKey = ("", ""),
 ) -> ReplayReport:
-    """Runs the normal handler over parked events, aggregate by aggregate (at most `aggregates_max`), each in order.
+    """Runs the normal handler over parked events, aggregate by aggregate behind `after`, each in order.
 
-    An aggregate is replayed in transactions of up to `events_max` events, one by one where that fails; it
+    It ends with the last aggregate, or once it has tried `aggregates_max` of them or replayed `events_max` events.
+    An aggregate is replayed in transactions of many events, one by one where that fails; it
     stops at its first failure, and later aggregates are still tried. An event whose predecessors are missing
     fails, unless `across_gaps` gives them up: should they come later, they are dropped as duplicates.
     Raises transient errors: run it again.
     """
-    replay = _Replay(db, group, handler, actor, events_max, across_gaps)
+    replay = _Replay(db, group, handler, actor, across_gaps)
     report = ReplayReport()
-    after = ("", "")
-    left = aggregates_max if aggregates_max is not None else sys.maxsize
-    while left > 0:
+    left = sys.maxsize if aggregates_max is None else aggregates_max
+    events_max = sys.maxsize if events_max is None else events_max
+    while report.after is None:
+        size = min(left, AGGREGATES_PAGE)
         async with db.connection() as connection:
             page = await connection.fetch(
-                replay.queries["parked_aggregates"], group, *after, aggregate_id, min(left, AGGREGATES_PAGE)
+                replay.queries["parked_aggregates"], group, *after, aggregate_id, size
             )
-        if not page:
-            break
-        left -= len(page)
         for topic, parked_aggregate_id in page:
+            if not await replay.aggregate(topic, parked_aggregate_id, report, events_max):
+                report.after = after
+                break
             after = (topic, parked_aggregate_id)
-            await replay.aggregate(topic, parked_aggregate_id, report)
+        else:
+            left -= len(page)
+            if len(page) < size:
+                break
+            if left == 0:
+                report.after = after
     _log.info(
         "parked events replayed",
         group=group,
@@ -129,7 +146,6 @@ class _Replay:
         group: str,
         handler: Handler,
         actor: str,
-        events_max: int,
         across_gaps: bool,
     ) -> None:
         self.queries = load_queries("services.chassis")
@@ -137,13 +153,16 @@ class _Replay:
         self._group = group
         self._handler = handler
         self._actor = actor
-        self._events_max = events_max
         self._across_gaps = across_gaps
 
-    async def aggregate(self, topic: str, aggregate_id: str, report: ReplayReport) -> None:
-        """Replays until nothing of the aggregate is parked or the next event fails."""
-        count = self._events_max
-        while True:
+    async def aggregate(self, topic: str, aggregate_id: str, report: ReplayReport, events_max: int) -> bool:
+        """Replays until nothing of the aggregate is parked or the next event fails.
+
+        False where something may be left because the report counts `events_max` events.
+        """
+        count = TRANSACTION_EVENTS_MAX
+        while left := events_max - report.replayed:
+            count = min(count, left)
             ids: list[int] = []
 
             async def step(connection: Connection, seen: list[int] = ids, count: int = count) -> int:
@@ -160,10 +179,11 @@ class _Replay:
                 detail = describe(error).replace("\x00", "\ufffd")[:DETAIL_CHARACTERS_MAX]
                 await self._note_failure(ids, detail)
                 report.failures[topic, aggregate_id] = detail
-                return
+                return True
             report.replayed += done
             if done < count:
-                return
+                return True
+        return False
 
     async def _step(
         self, connection: Connection, topic: str, aggregate_id: str, count: int, seen: list[int]

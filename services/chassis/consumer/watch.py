@@ -10,16 +10,15 @@ from prometheus_client import Gauge
 
 from services.chassis import log, metrics
 from services.chassis.consumer.batch import BatchProcessor
+from services.chassis.consumer.parking import COUNT_MAX, measure_parked
 from services.chassis.consumer.progress import Progress
 from services.chassis.consumer.sweep import AppliedSweep
 from services.chassis.pg import Database, is_transient
-from services.chassis.queries import load_queries
 
 OBSERVE_S = 2.0
 COMMIT_S = 1.0
 COMMIT_S_MAX = 10.0
 UPKEEP_S = 5.0
-PARKED_COUNT_MAX = 10_000
 
 _log = log.get(__name__)
 _LAG = metrics.Kept(Gauge("sampan_consumer_lag_records", "Records not yet applied.", ["group", "topic"]))
@@ -27,7 +26,7 @@ _AGE_S = metrics.Kept(
     Gauge("sampan_consumer_lag_age_seconds", "Age of the oldest record not yet applied.", ["group", "topic"])
 )
 _PARKED = metrics.Kept(
-    Gauge("sampan_consumer_parked_events", f"Parked events, counted up to {PARKED_COUNT_MAX}.", ["group"])
+    Gauge("sampan_consumer_parked_events", f"Parked events, counted up to {COUNT_MAX}.", ["group"])
 )
 
 
@@ -69,7 +68,6 @@ class Watch:
         self._stall_s_max = stall_s_max
         self._poll_blocked_s_max = poll_blocked_s_max
         self._sweep = AppliedSweep(db, retention_days=applied_retention_days)
-        self._queries = load_queries("services.chassis")
 
     async def observe(self, client: AIOKafkaConsumer) -> None:
         """Measures lag, for ever; raises the alarms `ConsumerStalled` and `PollBlocked`."""
@@ -145,8 +143,7 @@ class Watch:
             await self._while_database_is_up(self._count_parked)
 
     async def _count_parked(self) -> None:
-        async with self._db.connection() as connection:
-            count = await connection.fetchval(self._queries["count_parked"], self._group, PARKED_COUNT_MAX)
+        count, _ = await measure_parked(self._db, self._group)
         _PARKED[self._group].set(count)
 
     async def _while_database_is_up(self, work: Callable[[], Awaitable[object]]) -> None:

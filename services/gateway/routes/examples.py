@@ -152,3 +152,46 @@ DELIVERIES: dict[str, Any] = {
     ],
     "next_page_token": "",
 }
+
+PARKED_GROUPS: dict[str, Any] = {
+    "parked_groups": [
+        {
+            "group": "orders.fulfilments",
+            "service": "orders",
+            "events": 2,
+            "oldest_park_time": "2026-03-01T09:30:00.123456Z",
+        }
+    ],
+    "unreachable_services": [],
+}
+
+PARKED_EVENTS: dict[str, Any] = {
+    "parked_events": [
+        {
+            "parked_event_id": 17,
+            "topic": "sampan.warehouse.fulfilments.v1",
+            "partition": 3,
+            "offset": 4211,
+            "aggregate_id": "019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11",
+            "version": 2,
+            "event_type": "sampan.warehouse.v1.StockReserved",
+            "cause": "failed",
+            "detail": "EventMalformed: the order is another tenant's",
+            "record_time": "2026-03-01T09:29:59.871000Z",
+            "park_time": "2026-03-01T09:30:00.123456Z",
+            "attempts": 1,
+        }
+    ],
+    "next_page_token": "",
+}
+
+REPLAY_PARKED_EVENTS: dict[str, Any] = {
+    "group": "orders.fulfilments",
+    "aggregate_id": "019ab3c0-5e1f-7c3e-8f65-0d6c2f3f5b11",
+}
+
+DISCARD_PARKED_EVENTS: dict[str, Any] = {
+    "group": "orders.fulfilments",
+    "parked_event_ids": [17],
+    "note": "broken off, see incident 12",
+}

@@ -126,7 +126,7 @@ async def test_a_replay_that_fails_halfway_keeps_the_order(
     left = await list_parked(ledger, group)
     assert [(p.version, p.attempts) for p in left] == [(4, 1), (5, 0)]
 
-    assert await discard_parked(ledger, group, [left[0].id], actor="carol", note="void") == 1
+    assert await discard_parked(ledger, group, [left[0].id], actor="carol", note="void") == [left[0].id]
     assert (await replay_parked(ledger, group, record, actor="carol")).replayed == 1
     assert await effects(ledger) == {"a": [1, 2, 3, 5]}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sampan.catalog.v1 import error_reason_pb2 as catalog_reasons
+from sampan.operations.v1 import error_reason_pb2 as operations_reasons
 from sampan.orders.v1 import error_reason_pb2 as orders_reasons
 from sampan.warehouse.v1 import error_reason_pb2 as warehouse_reasons
 
@@ -33,7 +34,7 @@ def translated(
     return problem_of(error, has_body=has_body, keep_wrapper=False, references=references)
 
 
-@pytest.mark.parametrize("reasons", [catalog_reasons, orders_reasons, warehouse_reasons])
+@pytest.mark.parametrize("reasons", [catalog_reasons, operations_reasons, orders_reasons, warehouse_reasons])
 def test_every_reason_of_the_contracts_has_a_problem(reasons: object) -> None:
     names = [name.removeprefix("ERROR_REASON_") for name in dict(reasons.ErrorReason.items())]  # type: ignore[attr-defined]
     assert [name for name in names if name not in CATALOGUE] == ["UNSPECIFIED"]

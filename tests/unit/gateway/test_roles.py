@@ -64,11 +64,15 @@ async def test_a_reader_changes_nothing_and_sees_no_keys(routes: tuple[Route, ..
             assert "key" not in route.path
 
 
-async def test_the_platform_keeps_tenants_and_keys_and_nothing_else(routes: tuple[Route, ...]) -> None:
+async def test_the_platform_keeps_tenants_keys_and_parked_events_and_nothing_else(
+    routes: tuple[Route, ...],
+) -> None:
+    """What is of all tenants is no tenant's."""
+    of_all = ("/v1/tenants", "/v1/parked-")
     for route in routes:
         if route.roles is not None and "platform" in route.roles:
-            assert route.path.startswith(("/v1/tenants", "/v1/api-keys"))
-        if route.path.startswith("/v1/tenants"):
+            assert route.path.startswith((*of_all, "/v1/api-keys"))
+        if route.path.startswith(of_all):
             assert route.roles == PLATFORM_ONLY
 
 
