@@ -17,7 +17,7 @@ from services.chassis.consumer import (
     replay_parked,
     require_group,
 )
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import FieldInvalid, FieldRequired, TooManyItems
 from services.chassis.pg import Database
 from services.chassis.rpc import times
 
@@ -135,13 +135,9 @@ class ParkedEventService(pb_grpc.ParkedEventServiceServicer):
         _require_text("note", request.note, NOTE_CHARS_MAX)
         ids = request.parked_event_ids
         if not ids:
-            raise _required("parked_event_ids")
+            raise FieldRequired("parked_event_ids")
         if len(ids) > DISCARD_IDS_MAX:
-            raise InvalidArgument(
-                "TOO_MANY_ITEMS",
-                f"parked_event_ids must hold at most {DISCARD_IDS_MAX} items",
-                field="parked_event_ids",
-            )
+            raise TooManyItems("parked_event_ids", DISCARD_IDS_MAX)
         discarded = await discard_parked(
             self._database, request.group, ids, actor=request.actor, note=request.note
         )
@@ -176,20 +172,12 @@ def _token(bound_to: bytes, after: tuple[str, str] | None) -> str:
 def _aggregate_id(value: str) -> str | None:
     """The id to look for, None for all."""
     if "\0" in value:
-        raise InvalidArgument(
-            "FIELD_INVALID", "aggregate_id must not hold NUL characters", field="aggregate_id"
-        )
+        raise FieldInvalid("aggregate_id", "without NUL characters")
     return value or None
 
 
 def _require_text(name: str, value: str, chars_max: int) -> None:
     if not value.strip():
-        raise _required(name)
+        raise FieldRequired(name)
     if len(value) > chars_max or not value.isprintable():
-        raise InvalidArgument(
-            "FIELD_INVALID", f"{name} must be at most {chars_max} printable characters", field=name
-        )
-
-
-def _required(name: str) -> InvalidArgument:
-    return InvalidArgument("FIELD_REQUIRED", f"{name} must not be empty", field=name)
+        raise FieldInvalid(name, f"at most {chars_max} printable characters")
