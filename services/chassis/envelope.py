@@ -109,7 +109,7 @@ def decode_record(record: Any) -> Event:
         name = "ce_subject"
         aggregate_id = headers[name].decode()
         name = "ce_aggregateversion"
-        version = int(headers[name])
+        version = _number(headers[name])
         name = "ce_id"
         event_id = UUID(headers[name].decode())
         name = "traceparent"
@@ -138,6 +138,14 @@ def decode_record(record: Any) -> Event:
         event_id,
         record.timestamp,
     )
+
+
+def _number(text: bytes) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        # Python's own words quote the text, which may be anybody's.
+        raise ValueError("is no whole number") from None
 
 
 def _fault(error: Exception) -> str:
