@@ -38,6 +38,7 @@ async def serve(settings: CatalogSettings) -> None:
             pause_s=workers.SWEEP_PERIOD_S,
             full=workers.SWEEP_ROWS_MAX,
         )
+        runtime.spawn(workers.fill_words(catalog), "words")
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         product_grpc.add_ProductServiceServicer_to_server(

@@ -5,11 +5,13 @@ id and new SKUs by SKU. What two transactions add at the same time is settled by
 one starts again and finds the earlier one's rows.
 """
 
+import itertools
+import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from services.catalog import store
-from services.catalog.domain import changes, checks, merchants, products
+from services.catalog.domain import changes, checks, merchants, products, words
 from services.catalog.domain.changes import Claims, Comparison, Refusal, Upsert
 from services.catalog.domain.merchants import Merchant, StoredMerchant
 from services.catalog.domain.products import Product, Status, StoredProduct
@@ -210,20 +212,21 @@ class Catalog:
         return [found.get(product_id) for product_id in product_ids]
 
     async def list_products(
-        self, tenant_id: str, chosen: ProductFilter, page_size: int, page_token: str
+        self, tenant_id: str, chosen: ProductFilter, page_size: int, page_token: str, *, query: str = ""
     ) -> ProductPage:
-        """A page of the products that pass the filter, in the order of their ids."""
+        """A page of the products that pass the filter and have every word of the query, in the order of their ids."""
         checks.tenant_id(tenant_id)
         if chosen.merchant_id:
             checks.merchant_id(chosen.merchant_id)
         checks.category(chosen.category)
         products.status(chosen.status)
         size = _page_size(page_size)
-        bound_to = pages.filter_hash(tenant_id, "products", *chosen)
+        asked = words.asked(query) if query else []
+        bound_to = pages.filter_hash(tenant_id, "products", *chosen, *asked)
         after = _after(bound_to, page_token)
         async with self._database.connection() as connection:
             product_ids = await store.product_ids_after(
-                connection, tenant_id, after, **chosen._asdict(), limit=size + 1
+                connection, tenant_id, after, **chosen._asdict(), limit=size + 1, asked=asked
             )
             more = len(product_ids) > size
             product_ids = product_ids[:size]
@@ -258,6 +261,21 @@ class Catalog:
             refused=len(outcome.refusals),
         )
         return outcome
+
+    async def fill_words(self, after: tuple[str, str], *, limit: int) -> list[tuple[str, str]]:
+        """Lets products behind one be found by their words, where an earlier release stored them without; which.
+
+        That is at most `limit` of them, by tenant and id in this order. Nothing that anybody reads changes.
+        """
+
+        async def work(connection: Connection) -> list[tuple[str, str]]:
+            locked = await store.lock_wordless(connection, after, limit)
+            for tenant_id, keys in itertools.groupby(locked, key=operator.itemgetter(0)):
+                found = await store.products(connection, tenant_id, [product_id for _, product_id in keys])
+                await store.update_words(connection, tenant_id, (one.product for one in found.values()))
+            return locked
+
+        return await self._database.transact(work)
 
     async def _transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         result = await self._database.transact(work)

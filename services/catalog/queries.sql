@@ -64,6 +64,39 @@ WHERE (tenant_id, product_id) > ($1, $2)
 ORDER BY tenant_id, product_id
 LIMIT $3
 FOR NO KEY UPDATE;
+-- name: search_product_page
+-- As select_product_page, of the products that have every word of $7. Frequent words are found among the next so many
+-- ids, in their order. Only where these do not fill the page are all products with the words fetched, by the index of
+-- words: they are few then. So no page is as dear as the number of products, and no estimate can mislead the planner.
+WITH near AS MATERIALIZED (
+    SELECT product_id
+    FROM (
+        SELECT product_id, merchant_id, category, status, words
+        FROM products
+        WHERE tenant_id = $1 AND product_id > $2
+        ORDER BY product_id
+        LIMIT 5000
+    ) AS next
+    WHERE words @@ $7::tsquery
+      AND ($3 = '' OR merchant_id = $3)
+      AND ($4 = '' OR category = $4 OR (category >= $4 || '/' AND category < $4 || '0'))
+      AND ($5 = 0 OR status = $5)
+    ORDER BY product_id
+    LIMIT $6
+), far AS MATERIALIZED (
+    SELECT product_id
+    FROM products
+    WHERE (SELECT count(*) FROM near) < $6
+      AND tenant_id = $1 AND product_id > $2 AND words @@ $7::tsquery
+      AND ($3 = '' OR merchant_id = $3)
+      AND ($4 = '' OR category = $4 OR (category >= $4 || '/' AND category < $4 || '0'))
+      AND ($5 = 0 OR status = $5)
+)
+SELECT product_id FROM near
+UNION
+SELECT product_id FROM far
+ORDER BY product_id
+LIMIT $6;
 
 -- name: lock_heads
 -- Locks some products in the order of their ids and tells what is needed to see whether an upsert changes them.
@@ -92,13 +125,14 @@ FOR UPDATE OF v;
 -- Adds products at version 1 in the order given, which is that of their ids; one that another transaction has
 -- added meanwhile is left alone and not counted.
 INSERT INTO products (tenant_id, product_id, merchant_id, titles, descriptions, category, hs_code,
-                      origin_region_code, status, version, content_hash, create_time, update_time)
+                      origin_region_code, status, version, content_hash, words, words_hash, create_time,
+                      update_time)
 SELECT $1, product_id, merchant_id, titles::jsonb, descriptions::jsonb, category, hs_code,
-       origin_region_code, status, 1, content_hash, create_time, create_time
+       origin_region_code, status, 1, content_hash, words::tsvector, content_hash, create_time, create_time
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::smallint[],
-            $9::bytea[], $10::text[], $11::timestamptz[])
+            $9::bytea[], $10::text[], $11::text[], $12::timestamptz[])
      AS new (product_id, titles, descriptions, category, hs_code, origin_region_code, status, content_hash,
-             merchant_id, create_time)
+             words, merchant_id, create_time)
 ON CONFLICT (tenant_id, product_id) DO NOTHING;
 
 -- name: update_products
@@ -106,11 +140,29 @@ ON CONFLICT (tenant_id, product_id) DO NOTHING;
 UPDATE products AS p
 SET titles = new.titles::jsonb, descriptions = new.descriptions::jsonb, category = new.category,
     hs_code = new.hs_code, origin_region_code = new.origin_region_code, status = new.status,
-    version = new.version, content_hash = new.content_hash, update_time = new.update_time
+    version = new.version, content_hash = new.content_hash, words = new.words::tsvector,
+    words_hash = new.content_hash, update_time = new.update_time
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::smallint[],
-            $9::bytea[], $10::bigint[], $11::timestamptz[])
+            $9::bytea[], $10::text[], $11::bigint[], $12::timestamptz[])
      AS new (product_id, titles, descriptions, category, hs_code, origin_region_code, status, content_hash,
-             version, update_time)
+             words, version, update_time)
+WHERE p.tenant_id = $1 AND p.product_id = new.product_id;
+
+-- name: lock_wordless
+-- Locks products behind one, in the order of tenants and ids, whose words are not those of their content; leaves out
+-- what others are at work on.
+SELECT tenant_id, product_id
+FROM products
+WHERE (tenant_id, product_id) > ($1, $2) AND words_hash IS DISTINCT FROM content_hash
+ORDER BY tenant_id, product_id
+LIMIT $3
+FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: update_words
+-- Gives locked products the words of their content.
+UPDATE products AS p
+SET words = new.words::tsvector, words_hash = p.content_hash
+FROM unnest($2::text[], $3::text[]) AS new (product_id, words)
 WHERE p.tenant_id = $1 AND p.product_id = new.product_id;
 
 -- name: delete_variants

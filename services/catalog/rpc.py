@@ -126,7 +126,7 @@ class ProductService(pb_grpc.ProductServiceServicer):
         """Reads a page of products."""
         chosen = ProductFilter(request.merchant_id, request.category, request.status)
         page = await self._catalog.list_products(
-            request.tenant_id, chosen, request.page_size, request.page_token
+            request.tenant_id, chosen, request.page_size, request.page_token, query=request.query
         )
         response = pb.ListProductsResponse()
         room = REPLY_BYTES_MAX

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from services.catalog.domain import words
 from services.catalog.domain.changes import Change, Claims, Head
 from services.catalog.domain.merchants import Merchant, StoredMerchant
 from services.catalog.domain.products import Product, StoredProduct, Variant
@@ -16,6 +17,7 @@ from services.chassis.pg import Connection
 from services.chassis.queries import load_queries
 
 PACKAGE = "services.catalog"
+SEARCH_S_MAX = 2.0
 
 _encoder = msgspec.json.Encoder()
 _variants = msgspec.json.Decoder(tuple[Variant, ...])
@@ -85,11 +87,19 @@ async def product_ids_after(
     category: str,
     status: int,
     limit: int,
+    asked: Sequence[str] = (),
 ) -> list[str]:
-    """At most `limit` ids after an id, in their order, of the products that pass the filter."""
-    rows = await connection.fetch(
-        _sql("select_product_page"), tenant_id, after, merchant_id, category, status, limit
-    )
+    """At most `limit` ids after an id, in their order, of the products that pass the filter.
+
+    Of those that have words with each of the beginnings in `asked`, where there are any; raises TimeoutError where
+    these are not found in time.
+    """
+    chosen = (tenant_id, after, merchant_id, category, status, limit)
+    if asked:
+        query = " & ".join(f"'{tenant_id}/{word}':*" for word in asked)
+        rows = await connection.fetch(_sql("search_product_page"), *chosen, query, timeout=SEARCH_S_MAX)
+    else:
+        rows = await connection.fetch(_sql("select_product_page"), *chosen)
     return [row["product_id"] for row in rows]
 
 
@@ -132,7 +142,7 @@ async def write_products(connection: Connection, tenant_id: str, claims: Claims)
         added = await connection.execute(
             _sql("insert_products"),
             tenant_id,
-            *_content_arrays(new),
+            *_content_arrays(tenant_id, new),
             [change.stored.product.merchant_id for change in new],
             [change.stored.create_time for change in new],
         )
@@ -141,7 +151,7 @@ async def write_products(connection: Connection, tenant_id: str, claims: Claims)
         await connection.execute(
             _sql("update_products"),
             tenant_id,
-            *_content_arrays(changed),
+            *_content_arrays(tenant_id, changed),
             [change.stored.version for change in changed],
             [change.stored.update_time for change in changed],
         )
@@ -175,6 +185,18 @@ async def _upsert_variants(connection: Connection, tenant_id: str, contents: Ite
     _refuse_fewer(stored, len(rows))
 
 
+async def lock_wordless(connection: Connection, after: tuple[str, str], limit: int) -> list[tuple[str, str]]:
+    """Locks at most `limit` products that cannot be found by their words; their tenants and ids, in their order."""
+    rows = await connection.fetch(_sql("lock_wordless"), *after, limit)
+    return [(row["tenant_id"], row["product_id"]) for row in rows]
+
+
+async def update_words(connection: Connection, tenant_id: str, contents: Iterable[Product]) -> None:
+    """Lets locked products be found by the words that they have."""
+    lexemes = {product.product_id: _lexemes(tenant_id, product) for product in contents}
+    await connection.execute(_sql("update_words"), tenant_id, list(lexemes), list(lexemes.values()))
+
+
 async def insert_request_key(
     connection: Connection, tenant_id: str, request_id: str, fingerprint: bytes, answer: StoredProduct
 ) -> bool:
@@ -199,7 +221,7 @@ def _product_id_of(change: Change) -> str:
     return change.stored.product.product_id
 
 
-def _content_arrays(ordered: Sequence[Change]) -> tuple[list[Any], ...]:
+def _content_arrays(tenant_id: str, ordered: Sequence[Change]) -> tuple[list[Any], ...]:
     """The columns that adding and replacing have in common, one array each."""
     contents = [change.stored.product for change in ordered]
     return (
@@ -211,7 +233,13 @@ def _content_arrays(ordered: Sequence[Change]) -> tuple[list[Any], ...]:
         [product.origin_region_code for product in contents],
         [product.status for product in contents],
         [change.content_hash for change in ordered],
+        [_lexemes(tenant_id, product) for product in contents],
     )
+
+
+def _lexemes(tenant_id: str, product: Product) -> str:
+    """A product's words as a tsvector is written. Each begins with its tenant, so that no search reads another's."""
+    return " ".join(f"'{tenant_id}/{word}'" for word in words.kept(product))
 
 
 def _refuse_fewer(command_tag: str, expected: int) -> None:

@@ -114,6 +114,7 @@ _RENAMED = {
     "nanos": "amount",
     "payment_window": "payment_window_s",
     "grace_period": "grace_period_s",
+    "query": "q",
 }
 _STEP = re.compile(r"[^.\[\]]+|\[([^\]]*)\]")
 
@@ -176,7 +177,7 @@ def _place(
         return Place("header", _HEADER_FIELDS[path], reason, error.message)
     if has_body and path not in in_path:
         return Place("pointer", pointer_of(path), reason, error.message)
-    return Place("parameter", path, reason, error.message)
+    return Place("parameter", _RENAMED.get(path, path), reason, error.message)
 
 
 def _retry_after(error: DomainError, reason: str) -> float | None:

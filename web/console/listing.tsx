@@ -3,8 +3,8 @@ import type { ComponentChildren, JSX } from "preact";
 
 import { detailOf } from "../shared/api";
 import { useRefusedKey } from "../shared/key-context";
+import type { Paged } from "../shared/paging";
 import { Empty, Heading, Loading, Notice } from "../shared/parts";
-import type { Paged } from "./paging";
 
 interface ListHeadProps {
   title: string;

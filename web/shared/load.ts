@@ -36,6 +36,15 @@ export function useLoaded<T>(key: string, ask: (signal: AbortSignal) => Promise<
   return [loaded, again];
 }
 
+/** The value, or the last that there was while there is none. */
+export function useLatest<T>(value: T | undefined): T | undefined {
+  const latest = useRef(value);
+  if (value !== undefined) {
+    latest.current = value;
+  }
+  return latest.current;
+}
+
 export interface Action {
   isBusy: boolean;
   error: unknown;

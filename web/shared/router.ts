@@ -20,6 +20,11 @@ export function goTo(link: string): void {
   location.hash = link;
 }
 
+/** Goes to a link without leaving a step to come back to. */
+export function replaceBy(link: string): void {
+  location.replace(link);
+}
+
 /** The present place; it changes with the address. */
 export function usePlace(): Place {
   const [hash, setHash] = useState(location.hash);

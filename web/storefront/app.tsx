@@ -7,10 +7,9 @@ import { KeyContext, useRefusedKey } from "../shared/key-context";
 import { KeyGate } from "../shared/key-gate";
 import { useLoaded } from "../shared/load";
 import { usePlace, type Place } from "../shared/router";
-import { readCatalogue, type Catalogue } from "./catalogue";
+import { readSellers, type Sellers } from "./catalogue";
 import { Header } from "./header";
 import { useTexts } from "./i18n";
-import { LoadFailed } from "./load-failed";
 import { CartView } from "./views/cart";
 import { CheckoutView } from "./views/checkout";
 import { HomeView } from "./views/home";
@@ -45,8 +44,9 @@ function Shop(): JSX.Element {
   const { t } = useTexts();
   const place = usePlace();
   const { forget } = useContext(KeyContext);
-  const [catalogue, again] = useLoaded("catalogue", (signal) => readCatalogue(api, signal));
-  useRefusedKey(catalogue.state === "failed" ? catalogue.error : null);
+  // Without their names sellers go by their ids: no reason to keep the shop shut.
+  const [sellers] = useLoaded("sellers", (signal) => readSellers(api, signal));
+  useRefusedKey(sellers.state === "failed" ? sellers.error : null);
   return (
     <>
       <a class="skip" href="#main" onClick={toMain}>
@@ -54,11 +54,7 @@ function Shop(): JSX.Element {
       </a>
       <Header place={place} />
       <main id="main" tabIndex={-1}>
-        {catalogue.state === "failed" && catalogue.value === undefined ? (
-          <LoadFailed error={catalogue.error} again={again} />
-        ) : (
-          <View key={place.steps.join("/")} place={place} catalogue={catalogue.value} />
-        )}
+        <View key={place.steps.join("/")} place={place} sellers={sellers.value} />
       </main>
       <footer class="footer">
         <p>{t("footer.about")}</p>
@@ -72,22 +68,22 @@ function Shop(): JSX.Element {
 
 interface ViewProps {
   place: Place;
-  catalogue: Catalogue | undefined;
+  sellers: Sellers | undefined;
 }
 
-function View({ place, catalogue }: ViewProps): JSX.Element {
+function View({ place, sellers }: ViewProps): JSX.Element {
   const [name, id] = place.steps;
   if (name === undefined) {
-    return <HomeView catalogue={catalogue} query={place.query} />;
+    return <HomeView query={place.query} />;
   }
   if (name === "products" && id !== undefined) {
-    return <ProductView productId={id} sellers={catalogue?.sellers} />;
+    return <ProductView productId={id} sellers={sellers} />;
   }
   if (name === "cart") {
-    return <CartView catalogue={catalogue} />;
+    return <CartView sellers={sellers} />;
   }
   if (name === "checkout" && id !== undefined) {
-    return <CheckoutView merchantId={id} sellers={catalogue?.sellers} />;
+    return <CheckoutView merchantId={id} sellers={sellers} />;
   }
   if (name === "orders") {
     return id === undefined ? <OrdersView /> : <OrderView orderId={id} />;

@@ -1,39 +1,61 @@
-/** Products as a storefront shows them: read once, searched here. */
+/** Products as a storefront shows them. */
 import { unwrap, type Availability, type Money, type Product, type Sampan, type Variant } from "@sampan/client";
 
+import type { Page } from "../shared/paging";
 import type { Language } from "./settings";
 
-const PAGE_SIZE = 200;
-/** So many products are read; a larger catalogue wants a search of its own behind the storefront. */
-export const PRODUCTS_MAX = 1_000;
+const PAGE_SIZE = 48;
+const SELLERS_MAX = 200;
 const SKUS_MAX = 5_000;
+// What has neither asks for nothing, which the API refuses.
+const LETTER_OR_DIGIT = /[\p{L}\p{N}]/u;
 
-export interface Catalogue {
-  products: Product[];
-  /** Whether there are more than are shown. */
-  isCut: boolean;
-  sellers: ReadonlyMap<string, string>;
+/** The names of sellers by their ids. */
+export type Sellers = ReadonlyMap<string, string>;
+
+export interface Wanted {
+  /** Found in a product's titles, category, SKUs and options, in whatever language; empty for all. */
+  words: string;
+  /** The first step of a category; empty for all. */
+  department: string;
 }
 
-export async function readCatalogue(api: Sampan, signal: AbortSignal): Promise<Catalogue> {
-  const [sellers, products] = await Promise.all([readSellers(api, signal), readProducts(api, signal)]);
-  return { ...products, sellers };
+/** A page of what is on sale, in the API's order; an empty token stands for the first. */
+export async function readShelf(
+  api: Sampan,
+  { words, department }: Wanted,
+  token: string,
+  signal?: AbortSignal,
+): Promise<Page<Product>> {
+  if (words !== "" && !LETTER_OR_DIGIT.test(words)) {
+    return { items: [], next: "" };
+  }
+  const query = {
+    status: "active",
+    page_size: PAGE_SIZE,
+    ...(words === "" ? {} : { q: words }),
+    ...(department === "" ? {} : { category: department }),
+    ...(token === "" ? {} : { page_token: token }),
+  } as const;
+  const page = unwrap(await api.GET("/v1/products", { params: { query }, ...(signal && { signal }) }));
+  return { items: page.products, next: "next_page_token" in page ? page.next_page_token : "" };
 }
 
-async function readProducts(api: Sampan, signal: AbortSignal): Promise<{ products: Product[]; isCut: boolean }> {
-  const products: Product[] = [];
-  let token = "";
-  do {
-    const query = { status: "active", page_size: PAGE_SIZE, ...(token === "" ? {} : { page_token: token }) } as const;
-    const page = unwrap(await api.GET("/v1/products", { params: { query }, signal }));
-    products.push(...page.products);
-    token = "next_page_token" in page ? page.next_page_token : "";
-  } while (token !== "" && products.length < PRODUCTS_MAX);
-  return { products, isCut: token !== "" };
+/** Those of some products that there are, by id. */
+export async function readProducts(
+  api: Sampan,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Product>> {
+  if (ids.length === 0) {
+    return new Map();
+  }
+  const batch = unwrap(await api.POST("/v1/products:batchGet", { body: { ids: [...ids] }, signal }));
+  return new Map(batch.products.map((product) => [product.product_id ?? "", product]));
 }
 
-async function readSellers(api: Sampan, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
-  const page = unwrap(await api.GET("/v1/merchants", { params: { query: { page_size: PAGE_SIZE } }, signal }));
+export async function readSellers(api: Sampan, signal: AbortSignal): Promise<Sellers> {
+  const page = unwrap(await api.GET("/v1/merchants", { params: { query: { page_size: SELLERS_MAX } }, signal }));
   return new Map(page.merchants.map((merchant) => [merchant.merchant_id, merchant.display_name]));
 }
 
@@ -87,29 +109,6 @@ export function transitOf(availability: Availability | undefined): [least: numbe
 /** Of a category's path the first step: `hair` of `hair/wigs`. */
 export function departmentOf(product: Product): string {
   return product.category?.split("/")[0] ?? "";
-}
-
-/** The products of a department in which every word is found, whatever language it is in, accents aside. */
-export function found(products: readonly Product[], words: string, department: string): Product[] {
-  const wanted = folded(words).split(/\s+/).filter((word) => word !== "");
-  return products.filter((product) => {
-    if (department !== "" && departmentOf(product) !== department) {
-      return false;
-    }
-    const text = folded(
-      [
-        ...Object.values(product.titles ?? {}),
-        product.category ?? "",
-        ...(product.variants ?? []).flatMap((variant) => [variant.sku, ...Object.values(variant.options ?? {})]),
-      ].join(" "),
-    );
-    return wanted.every((word) => text.includes(word));
-  });
-}
-
-function folded(text: string): string {
-  // Only Latin accents: in Thai, marks are letters.
-  return text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").normalize("NFC").toLowerCase();
 }
 
 /** One of some grounds for a product's picture, always the same one. */

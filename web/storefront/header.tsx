@@ -1,10 +1,10 @@
 /** The frame's top: search, what was chosen, cart and orders. */
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { countryName } from "../shared/format";
 import { Choice, Icon } from "../shared/parts";
-import { goTo, type Place } from "../shared/router";
+import { goTo, replaceBy, type Place } from "../shared/router";
 import { unitsIn, useCart } from "./cart";
 import { useTexts } from "./i18n";
 import {
@@ -17,6 +17,8 @@ import {
   useCurrency,
   type Language,
 } from "./settings";
+
+const TYPING_PAUSE_MS = 300;
 
 export function Header({ place }: { place: Place }): JSX.Element {
   const { t, plural } = useTexts();
@@ -54,11 +56,31 @@ export function Header({ place }: { place: Place }): JSX.Element {
 function Search({ place }: { place: Place }): JSX.Element {
   const { t } = useTexts();
   const words = place.query.get("q") ?? "";
+  const isOnShelves = place.steps.length === 0;
   const [typed, setTyped] = useState(words);
-  useEffect(() => setTyped(words), [words]);
+  const asked = useRef(words);
+  // The address follows what is typed; only an address from elsewhere, as by going back, is followed by the box.
+  useEffect(() => {
+    if (words !== asked.current) {
+      asked.current = words;
+      setTyped(words);
+    }
+  }, [words]);
+  const ask = (go: (link: string) => void): void => {
+    asked.current = typed.trim();
+    go(asked.current === "" ? "#/" : `#/?q=${encodeURIComponent(asked.current)}`);
+  };
+  // On the shelves a pause in typing is enough; elsewhere it would take a reader away from what they read.
+  useEffect(() => {
+    if (!isOnShelves || typed.trim() === words) {
+      return undefined;
+    }
+    const timer = setTimeout(() => ask(replaceBy), TYPING_PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [typed, isOnShelves]);
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
-    goTo(typed.trim() === "" ? "#/" : `#/?q=${encodeURIComponent(typed.trim())}`);
+    ask(goTo);
   };
   return (
     <form class="search" role="search" onSubmit={submit}>

@@ -16,6 +16,9 @@ export const COUNTRIES = (
   "US VN ZA"
 ).split(" ");
 
+/** The shop's departments: first steps of categories, each with a text `department.<name>` and perhaps a drawing. */
+export const DEPARTMENTS = ["audio", "hair", "home", "toys"] as const;
+
 const DEFAULTS: Record<Language, { currency: Currency; country: string }> = {
   en: { currency: "USD", country: "US" },
   th: { currency: "THB", country: "TH" },

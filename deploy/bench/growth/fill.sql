@@ -8,7 +8,8 @@
 INSERT INTO products
 SELECT 'demo', 'product.' || lpad(n::text, 7, '0'), 'bench',
        jsonb_build_object('en', 'A product of the bench, number ' || n), '{}', 'bench', '', '', 2, 1,
-       decode(md5(n::text), 'hex'), now() - interval '2 years', now() - interval '2 years'
+       decode(md5(n::text), 'hex'), now() - interval '2 years', now() - interval '2 years',
+       ('demo/a demo/product demo/of demo/the demo/bench demo/number demo/' || n)::tsvector, decode(md5(n::text), 'hex')
 FROM generate_series($1::bigint / 10, $2::bigint / 10 - 1) AS n WHERE $3::bigint > 0 AND $4::bigint >= 0;
 
 -- name: catalog_variants

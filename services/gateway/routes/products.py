@@ -23,7 +23,7 @@ from services.gateway.translate.catalog import STATUS, product_proto
 
 IDS_MAX = 200
 _IDS = "ids"
-_FILTERS = ("merchant_id", "category", "status", "page_size", "page_token")
+_FILTERS = ("q", "merchant_id", "category", "status", "page_size", "page_token")
 
 
 class _Owned(msgspec.Struct):
@@ -106,6 +106,7 @@ class ProductRoutes(Resource):
             merchant_id=query["merchant_id"],
             category=query["category"],
             status=query["status"],
+            query=query["q"],
         )
         asked = (call.languages, *(query[name] for name in _FILTERS))
         page = await self._pages.get(call.tenant_id, asked, lambda: self._list(request, call.languages))
@@ -180,7 +181,7 @@ class ProductRoutes(Resource):
                 self.page,
                 allow("storefront", "merchant", "warehouse", "reader"),
                 "products",
-                "List products, or get several by `ids`",
+                "List or search products, or get several by `ids`",
                 "With `ids` the answer is a batch (`products`, `missing`); otherwise a page in the order of ids.",
                 query=(
                     params.several(
@@ -190,6 +191,14 @@ class ProductRoutes(Resource):
                         chars_max=256,
                         required=False,
                         example="silk-wig,ice-box",
+                    ),
+                    params.text(
+                        "q",
+                        "Only products in whose titles, category, SKUs and options each word of this is the beginning "
+                        "of a word, whatever its case and accents; of scripts without spaces, as Chinese and Thai, "
+                        "any part.",
+                        chars_max=100,
+                        example="peluca seda",
                     ),
                     params.text("merchant_id", "Only this merchant's.", chars_max=40),
                     params.text("category", "Only this category and those below it.", chars_max=200),

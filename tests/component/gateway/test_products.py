@@ -199,6 +199,24 @@ async def test_a_services_field_becomes_a_place(
     assert found.items() >= place.items()  # type: ignore[has-type]
 
 
+async def test_a_search_is_asked_of_the_catalog_and_its_faults_are_those_of_the_parameter(
+    system: System,
+) -> None:
+    system.catalog.add("demo", "a")
+    page = await system.storefront.get("/v1/products", params={"q": "Peluca แพนด้า", "category": "hair"})
+    assert [product["product_id"] for product in page.json()["products"]] == ["a"]
+    await system.storefront.get("/v1/products", params={"q": "peluca", "category": "hair"})
+    assert [request.query for request in system.catalog.requests] == ["Peluca แพนด้า", "peluca"]
+    both = await system.storefront.get("/v1/products?ids=a&q=peluca")
+    assert_problem(both, 400, "FIELD_INVALID")
+    system.catalog.failure = InvalidArgument("FIELD_INVALID", "m", field="query")
+    problem = assert_problem(await system.storefront.get("/v1/products?q=!"), 400, "FIELD_INVALID")
+    assert problem["errors"][0]["parameter"] == "q"  # type: ignore[index]
+    asked = len(system.catalog.requests)
+    assert_problem(await system.storefront.get("/v1/products?q=" + "x" * 101), 400, "FIELD_INVALID")
+    assert len(system.catalog.requests) == asked
+
+
 async def test_batches_and_lists(system: System) -> None:
     system.catalog.add("demo", "a")
     system.catalog.add("demo", "b")

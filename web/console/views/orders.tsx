@@ -4,11 +4,11 @@ import type { JSX } from "preact";
 
 import { useApi } from "../../shared/api";
 import { countryName, formatMoney, formatTime } from "../../shared/format";
+import { usePaged } from "../../shared/paging";
 import { Badge } from "../../shared/parts";
 import { linkTo, useArrival, useTitle } from "../../shared/router";
 import { toneOfState } from "../../shared/states";
 import { ListBody, ListHead, StateTabs } from "../listing";
-import { usePaged } from "../paging";
 import { LANGUAGE, ORDER_STATES, shortId, SITE } from "../words";
 
 const ALL = "all";

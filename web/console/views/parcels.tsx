@@ -6,10 +6,10 @@ import { useState } from "preact/hooks";
 import { useApi } from "../../shared/api";
 import { countryName, formatTime } from "../../shared/format";
 import { useAction } from "../../shared/load";
+import { usePaged } from "../../shared/paging";
 import { Badge, BusyButton } from "../../shared/parts";
 import { goTo, linkTo, useArrival, useTitle } from "../../shared/router";
 import { Failed, ListBody, ListHead, StateTabs } from "../listing";
-import { usePaged } from "../paging";
 import { useWarehouses, WarehouseChoice } from "../warehouses";
 import { LANGUAGE, PARCEL_STATES, shortId, SITE, toneOfParcel } from "../words";
 

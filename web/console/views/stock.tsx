@@ -5,9 +5,9 @@ import { useState } from "preact/hooks";
 
 import { useApi } from "../../shared/api";
 import { formatNumber, formatTime } from "../../shared/format";
+import { usePaged } from "../../shared/paging";
 import { goTo, useArrival, useTitle } from "../../shared/router";
 import { ListBody, ListHead } from "../listing";
-import { usePaged } from "../paging";
 import { useWarehouses, WarehouseChoice } from "../warehouses";
 import { LANGUAGE, SITE } from "../words";
 

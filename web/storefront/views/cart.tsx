@@ -1,5 +1,5 @@
 /** The cart, by seller: an order is of one seller, and each is paid by itself. */
-import { unwrap, type Quote } from "@sampan/client";
+import { unwrap, type Product, type Quote } from "@sampan/client";
 import type { JSX } from "preact";
 
 import { useApi } from "../../shared/api";
@@ -7,16 +7,19 @@ import { useLoaded } from "../../shared/load";
 import { Choice, Empty, Heading, Loading, Notice } from "../../shared/parts";
 import { linkTo, useArrival, useTitle } from "../../shared/router";
 import { bySeller, QUANTITY_MAX, removeFromCart, setQuantity, useCart, type CartLine } from "../cart";
-import { spoken, type Catalogue } from "../catalogue";
+import { readProducts, spoken, type Sellers } from "../catalogue";
 import { useTexts } from "../i18n";
 import { Picture } from "../picture";
 import { problemText } from "../problems";
 import { useCurrency } from "../settings";
 import { optionsOf, quantities } from "./product";
 
-export function CartView({ catalogue }: { catalogue: Catalogue | undefined }): JSX.Element {
+export function CartView({ sellers }: { sellers: Sellers | undefined }): JSX.Element {
+  const api = useApi();
   const { t } = useTexts();
   const cart = useCart();
+  const ids = [...new Set(cart.map((line) => line.productId))];
+  const [products] = useLoaded(ids.join(" "), (signal) => readProducts(api, ids, signal));
   useArrival();
   useTitle(t("cart"), t("site"));
   return (
@@ -30,7 +33,13 @@ export function CartView({ catalogue }: { catalogue: Catalogue | undefined }): J
         </Empty>
       ) : (
         bySeller(cart).map(([merchantId, lines]) => (
-          <SellerCart key={merchantId} merchantId={merchantId} lines={lines} catalogue={catalogue} />
+          <SellerCart
+            key={merchantId}
+            seller={sellers?.get(merchantId) ?? merchantId}
+            merchantId={merchantId}
+            lines={lines}
+            products={products.value}
+          />
         ))
       )}
     </>
@@ -38,22 +47,22 @@ export function CartView({ catalogue }: { catalogue: Catalogue | undefined }): J
 }
 
 interface SellerCartProps {
+  seller: string;
   merchantId: string;
   lines: CartLine[];
-  catalogue: Catalogue | undefined;
+  products: ReadonlyMap<string, Product> | undefined;
 }
 
-function SellerCart({ merchantId, lines, catalogue }: SellerCartProps): JSX.Element {
+function SellerCart({ seller, merchantId, lines, products }: SellerCartProps): JSX.Element {
   const texts = useTexts();
   const { t, language } = texts;
   const [quote] = useQuote(lines);
-  const seller = catalogue?.sellers.get(merchantId) ?? merchantId;
   return (
     <section class="card seller-cart" aria-label={seller}>
       <h2>{t("product.seller", { seller })}</h2>
       <ul class="lines">
         {lines.map((line) => {
-          const product = catalogue?.products.find((one) => one.product_id === line.productId);
+          const product = products?.get(line.productId);
           const variant = product?.variants?.find((one) => one.sku === line.sku);
           const title = product && spoken(product.titles, language);
           const priced = quote.value?.lines.find((one) => one.sku === line.sku);

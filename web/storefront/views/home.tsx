@@ -1,50 +1,42 @@
-/** Every product, by department and by words. */
+/** What is on sale, by department and by words. */
 import type { Product } from "@sampan/client";
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 
 import { useApi } from "../../shared/api";
-import { useLoaded } from "../../shared/load";
-import { Empty, Heading, Loading, Notice } from "../../shared/parts";
+import { useLatest, useLoaded } from "../../shared/load";
+import { usePaged, type Page } from "../../shared/paging";
+import { Empty, Heading, Loading } from "../../shared/parts";
 import { linkTo, useArrival, useTitle } from "../../shared/router";
-import {
-  departmentOf,
-  found,
-  priceFrom,
-  PRODUCTS_MAX,
-  readAvailability,
-  spoken,
-  type Catalogue,
-} from "../catalogue";
+import { priceFrom, readAvailability, readShelf, spoken } from "../catalogue";
 import { useTexts } from "../i18n";
+import { LoadFailed } from "../load-failed";
 import { Picture } from "../picture";
-import { useCountry, useCurrency } from "../settings";
+import { DEPARTMENTS, useCountry, useCurrency } from "../settings";
 import { Stock } from "../stock";
 
-interface HomeProps {
-  catalogue: Catalogue | undefined;
-  query: URLSearchParams;
-}
-
-export function HomeView({ catalogue, query }: HomeProps): JSX.Element {
-  const { t, plural, word } = useTexts();
+export function HomeView({ query }: { query: URLSearchParams }): JSX.Element {
+  const api = useApi();
+  const { t, word } = useTexts();
   const words = query.get("q") ?? "";
   const department = query.get("department") ?? "";
   useArrival();
   useTitle(words === "" ? t("home.title") : t("search.title", { words }), t("site"));
-  if (catalogue === undefined) {
-    return <Loading label={t("loading")} shapes={8} shape="grid" />;
-  }
-  const departments = [...new Set(catalogue.products.map(departmentOf))].filter((name) => name !== "").sort();
-  const shown = found(catalogue.products, words, department);
+  const paged = usePaged(JSON.stringify([words, department]), (token, signal) =>
+    readShelf(api, { words, department }, token, signal),
+  );
+  const { loaded, again, more, moreError } = paged;
+  // What was found before stays in sight until the answer is there: nothing flickers while somebody types.
+  const shown = useLatest(loaded.value);
   return (
     <>
       <div class="hero">
         <Heading>{words === "" ? t("home.title") : t("search.title", { words })}</Heading>
-        <p>{words === "" ? t("home.lead") : plural("search.found", shown.length)}</p>
+        <Told page={loaded.value} lead={words === "" ? t("home.lead") : undefined} />
       </div>
       <nav class="departments" aria-label={t("departments")}>
         <DepartmentLink words={words} name="" label={t("department.all")} isCurrent={department === ""} />
-        {departments.map((name) => (
+        {DEPARTMENTS.map((name) => (
           <DepartmentLink
             key={name}
             words={words}
@@ -54,19 +46,41 @@ export function HomeView({ catalogue, query }: HomeProps): JSX.Element {
           />
         ))}
       </nav>
-      <p class="unseen" role="status">
-        {plural("search.found", shown.length)}
-      </p>
-      {catalogue.isCut && <Notice tone="warm" title={t("search.cut", { count: PRODUCTS_MAX })} />}
-      {shown.length === 0 ? (
-        <Empty title={words === "" ? t("home.empty") : t("search.empty", { words })}>
-          <a class="button" href="#/">
-            {t("search.all")}
-          </a>
-        </Empty>
-      ) : (
-        <Products products={shown} />
+      {loaded.state === "failed" && <LoadFailed error={loaded.error} again={again} />}
+      {shown === undefined && loaded.state === "loading" && <Loading label={t("loading")} shapes={8} shape="grid" />}
+      {shown !== undefined && loaded.state !== "failed" && (
+        <div class="shelf" aria-busy={loaded.value === undefined}>
+          {shown.items.length > 0 && <Products products={shown.items} />}
+          {loaded.value?.items.length === 0 && (
+            <Empty title={words === "" ? t("home.empty") : t("search.empty", { words })}>
+              <a class="button" href="#/">
+                {t("search.all")}
+              </a>
+            </Empty>
+          )}
+        </div>
       )}
+      {moreError !== null && <LoadFailed error={moreError} again={more} />}
+      {loaded.value !== undefined && loaded.value.next !== "" && moreError === null && (
+        <button type="button" class="button more" onClick={more}>
+          {t("search.more")}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** How many there are: seen where somebody searched, read out in any case. */
+function Told({ page, lead }: { page: Page<Product> | undefined; lead: string | undefined }): JSX.Element {
+  const { t, plural } = useTexts();
+  const count = page?.items.length ?? 0;
+  const told = page?.next === "" ? plural("search.found", count) : t("search.first", { count });
+  return (
+    <>
+      {lead !== undefined && <p>{lead}</p>}
+      <p class={lead === undefined ? "" : "unseen"} role="status">
+        {page === undefined ? "" : told}
+      </p>
     </>
   );
 }
@@ -99,9 +113,11 @@ function Products({ products }: { products: readonly Product[] }): JSX.Element {
   const [currency] = useCurrency();
   const [country] = useCountry();
   const skus = products.flatMap((product) => (product.variants ?? []).map((variant) => variant.sku));
-  const [stock] = useLoaded(`${country} ${skus.join(" ")}`, (signal) => readAvailability(api, skus, country, signal));
+  const [loaded] = useLoaded(`${country} ${skus.join(" ")}`, (signal) => readAvailability(api, skus, country, signal));
+  const list = useRef<HTMLUListElement>(null);
+  useFocusOnAdded(list, products);
   return (
-    <ul class="grid">
+    <ul class="grid" ref={list}>
       {products.map((product) => {
         const title = spoken(product.titles, language);
         const least = priceFrom(product, currency);
@@ -119,8 +135,8 @@ function Products({ products }: { products: readonly Product[] }): JSX.Element {
                   ? t("price.none", { currency })
                   : t(least.isLeast ? "price.from" : "price.is", { price: money(least.price) })}
               </p>
-              {stock.value !== undefined && (
-                <Stock availabilities={(product.variants ?? []).map((variant) => stock.value?.get(variant.sku))} />
+              {loaded.value !== undefined && (
+                <Stock availabilities={(product.variants ?? []).map((variant) => loaded.value?.get(variant.sku))} />
               )}
             </div>
           </li>
@@ -128,4 +144,16 @@ function Products({ products }: { products: readonly Product[] }): JSX.Element {
       })}
     </ul>
   );
+}
+
+/** Whoever has asked for more goes on with the first that came. */
+function useFocusOnAdded(list: RefObject<HTMLUListElement | null>, products: readonly Product[]): void {
+  const before = useRef(products);
+  useEffect(() => {
+    const count = before.current.length;
+    if (products.length > count && before.current.every((one, index) => one === products[index])) {
+      list.current?.children[count]?.querySelector("a")?.focus();
+    }
+    before.current = products;
+  }, [products]);
 }

@@ -9,7 +9,7 @@ import { useLoaded } from "../../shared/load";
 import { Choice, Heading, Loading, Notice } from "../../shared/parts";
 import { useArrival, useTitle } from "../../shared/router";
 import { addToCart, QUANTITY_MAX } from "../cart";
-import { priceOf, readAvailability, spoken } from "../catalogue";
+import { priceOf, readAvailability, spoken, type Sellers } from "../catalogue";
 import { useTexts } from "../i18n";
 import { LoadFailed } from "../load-failed";
 import { Picture } from "../picture";
@@ -18,7 +18,7 @@ import { Stock } from "../stock";
 
 interface ProductProps {
   productId: string;
-  sellers: ReadonlyMap<string, string> | undefined;
+  sellers: Sellers | undefined;
 }
 
 export function ProductView({ productId, sellers }: ProductProps): JSX.Element {

@@ -1,7 +1,7 @@
 /** Lists that are read page by page, as far as somebody wants to see. */
 import { useState } from "preact/hooks";
 
-import { useAction, useLoaded, type Loaded } from "../shared/load";
+import { useAction, useLoaded, type Loaded } from "./load";
 
 export interface Page<T> {
   items: T[];
