@@ -38,7 +38,12 @@ async def serve(settings: CatalogSettings) -> None:
             pause_s=workers.SWEEP_PERIOD_S,
             full=workers.SWEEP_ROWS_MAX,
         )
-        runtime.spawn(workers.fill_words(catalog), "words")
+        runtime.repeat(
+            workers.WordFiller(catalog).fill,
+            "words",
+            pause_s=workers.FILL_PERIOD_S,
+            full=workers.FILL_ROWS_MAX,
+        )
 
         server = make_server(settings, max_concurrent=settings.concurrent_calls_max)
         product_grpc.add_ProductServiceServicer_to_server(

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from services.catalog.domain.products import Product
-from services.catalog.errors import FieldInvalid
+from services.chassis.errors import FieldInvalid
 
 QUERY_CHARS_MAX = 100
 WORD_CHARS_MAX = 32

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.catalog.domain import products, words
 from services.catalog.domain.products import Product
-from services.catalog.errors import FieldInvalid
+from services.chassis.errors import FieldInvalid
 from tests.unit.catalog.drafts import product, variant
 
 SPACED = "abcXYZñÑéüßçİΣςЖй019"
