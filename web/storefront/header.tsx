@@ -66,21 +66,24 @@ function Search({ place }: { place: Place }): JSX.Element {
       setTyped(words);
     }
   }, [words]);
-  const ask = (go: (link: string) => void): void => {
-    asked.current = typed.trim();
+  const pause = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(pause.current), [isOnShelves]);
+  const ask = (text: string, go: (link: string) => void): void => {
+    clearTimeout(pause.current);
+    asked.current = text.trim();
     go(asked.current === "" ? "#/" : `#/?q=${encodeURIComponent(asked.current)}`);
   };
   // On the shelves a pause in typing is enough; elsewhere it would take a reader away from what they read.
-  useEffect(() => {
-    if (!isOnShelves || typed.trim() === words) {
-      return undefined;
+  const type = (text: string): void => {
+    setTyped(text);
+    clearTimeout(pause.current);
+    if (isOnShelves) {
+      pause.current = setTimeout(() => ask(text, replaceBy), TYPING_PAUSE_MS);
     }
-    const timer = setTimeout(() => ask(replaceBy), TYPING_PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [typed, isOnShelves]);
+  };
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
-    ask(goTo);
+    ask(typed, goTo);
   };
   return (
     <form class="search" role="search" onSubmit={submit}>
@@ -93,7 +96,7 @@ function Search({ place }: { place: Place }): JSX.Element {
           placeholder={t("search.placeholder")}
           maxLength={100}
           autocomplete="off"
-          onInput={(event) => setTyped(event.currentTarget.value)}
+          onInput={(event) => type(event.currentTarget.value)}
         />
       </label>
       <button type="submit" class="search-button">
