@@ -11,6 +11,7 @@ import pytest
 from sampan.catalog.v1 import product_service_pb2 as pb
 
 from services.catalog import store
+from services.catalog.commands import ProductFilter
 from services.chassis.queries import load_queries
 from tests.conftest import DatabaseFactory
 from tests.integration.catalog.running import (
@@ -205,8 +206,9 @@ async def test_a_page_costs_no_more_where_there_are_many_products(database_facto
         )
         read = [node for node in frequent if node.get("Relation Name") == "products"]
         assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) <= 5_000
-        chosen = {"merchant_id": "", "category": "", "status": 0, "limit": 51}
-        ids = await store.product_ids_after(connection, TENANT, "p006999", **chosen, asked=["n6999", "wi"])
+        ids = await store.product_ids_after(
+            connection, TENANT, "p006999", **ProductFilter()._asdict(), limit=51, asked=["n6999", "wi"]
+        )
         assert ids == ["p013999", "p020999"]
 
 
