@@ -10,8 +10,8 @@ import pytest
 from services.chassis.errors import FailedPrecondition, NotFound, Unauthenticated, Unavailable
 from services.gateway.routes.payments import AT_ONCE_MAX, NOTIFICATION_BYTES_MAX
 from tests.component.gateway.conftest import System
+from tests.component.gateway.ordering import until
 from tests.component.gateway.test_edge import assert_problem
-from tests.component.gateway.test_orders import until
 
 PATH = "/v1/payments/notifications/sandbox"
 HEADERS = {
