@@ -7,10 +7,10 @@ import { useApi } from "../../shared/api";
 import { formatAge, formatNumber, formatTime } from "../../shared/format";
 import { useRefusedKey } from "../../shared/key-context";
 import { useAction, useLoaded } from "../../shared/load";
+import { usePaged } from "../../shared/paging";
 import { Badge, BusyButton, Choice, Loading, Notice } from "../../shared/parts";
 import { useArrival, useTitle } from "../../shared/router";
 import { Failed, ListBody, ListHead, StateTabs } from "../listing";
-import { usePaged } from "../paging";
 import { replay, type Replayed } from "../replaying";
 import { LANGUAGE, PARK_CAUSES, SITE, toneOfCause } from "../words";
 
