@@ -28,7 +28,14 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("For the one on call", ("runbooks/index.md", "runbooks/*.md")),
     (
         "How it works",
-        ("architecture.md", "glossary.md", "reliability.md", "performance.md", "dependencies.md"),
+        (
+            "architecture.md",
+            "glossary.md",
+            "reliability.md",
+            "fault-runs.md",
+            "performance.md",
+            "dependencies.md",
+        ),
     ),
     ("Decisions", ("decisions/index.md", "decisions/*.md")),
     ("The project", ("contributing.md", "changelog.md")),
