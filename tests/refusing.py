@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.audit.checks import connected
+import asyncpg
 
 REFUSE = """
 CREATE FUNCTION refuse_order() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a bug'; END $$;
@@ -29,7 +29,10 @@ def refusing_orders(dsn: str, buyer_ref: str) -> Iterator[None]:
 
 def _run(dsn: str, statements: str) -> None:
     async def execute() -> None:
-        async with connected(dsn) as connection:
+        connection = await asyncpg.connect(dsn, timeout=10)
+        try:
             await connection.execute(statements)
+        finally:
+            await connection.close()
 
     asyncio.run(execute())

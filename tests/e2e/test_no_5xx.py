@@ -52,6 +52,11 @@ ODD: list[Any] = [
 ODD_TEXTS = [value for value in ODD if isinstance(value, str)] + ["%", "\u00e9", "a,b", "1&x=1"]
 
 
+def odd(chance: random.Random) -> Any:
+    """One of them for oneself: what is put into a document may be changed there."""
+    return copy.deepcopy(chance.choice(ODD))
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a document, its root excepted."""
     steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -66,7 +71,7 @@ def mutated(document: Document, chance: random.Random) -> Any:
     for _ in range(chance.choice((1, 1, 2))):
         found = list(places(changed))
         if not found:
-            return chance.choice(ODD)
+            return odd(chance)
         *way, last = chance.choice(found)
         parent: Any = changed
         for step in way:
@@ -77,9 +82,9 @@ def mutated(document: Document, chance: random.Random) -> Any:
         elif action == 1 and isinstance(parent, list):
             parent.append(copy.deepcopy(parent[last]))
         elif action == 2 and isinstance(parent, dict):
-            parent[chance.choice(("surprise", "\u0000", "tenant_id", ""))] = chance.choice(ODD)
+            parent[chance.choice(("surprise", "\u0000", "tenant_id", ""))] = odd(chance)
         else:
-            parent[last] = chance.choice(ODD)
+            parent[last] = odd(chance)
     return changed
 
 
