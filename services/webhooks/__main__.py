@@ -7,7 +7,7 @@ from sampan.webhooks.v1 import delivery_service_pb2_grpc as delivery_grpc
 from sampan.webhooks.v1 import endpoint_service_pb2_grpc as endpoint_grpc
 
 from services.chassis import assembly, cli, migrations
-from services.chassis.consumer import Consumer
+from services.chassis.consumer import Consumer, Independent
 from services.chassis.lifecycle import Runtime, allow_open_files
 from services.chassis.pg import Database
 from services.chassis.rpc.server import make_server
@@ -54,15 +54,15 @@ async def serve(settings: WebhooksSettings) -> None:
             poll_s=settings.poll_s,
         )
         runtime.spawn(sender.run(), "sender", stop=sender.stop)
+        telling = events.Telling(after_made=sender.wake)
         consumer = Consumer(
             group=events.GROUP,
             topics=events.TOPICS,
-            handler=events.handle,
+            handler=Independent(telling.handle),
             db=database,
             bootstrap=settings.kafka_bootstrap,
-            after_commit=sender.wake,
+            after_commit=telling.after_commit,
             snapshot_topics=[events.PRODUCTS_TOPIC],
-            catch_up_types=events.CATCH_UP_TYPES,
             batch_records_max=settings.consumer_batch_records_max,
             linger_s=settings.consumer_linger_ms / 1_000,
         )
@@ -102,7 +102,7 @@ def _tidy(
         runtime.repeat(work, name, pause_s=keeping.SWEEP_PERIOD_S, full=keeping.SWEEP_ROWS_MAX)
 
 
-PARKED = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: events.handle})
+PARKED = assembly.ParkedEvents(NAME, lambda _: {events.GROUP: Independent(events.Telling().handle)})
 COMMANDS = cli.Service(
     name=NAME,
     settings=WebhooksSettings,

@@ -58,9 +58,9 @@ class WebhooksSettings(StoringServiceSettings):
         default=0.5, gt=0, le=60, description="Seconds between looks for what another process has made due."
     )
     consumer_batch_records_max: int = Field(
-        default=256, ge=1, le=5_000, description="Events that are taken over in one transaction."
+        default=500, ge=1, le=5_000, description="Events that are taken over in one transaction."
     )
-    consumer_linger_ms: ConsumerLinger = 50
+    consumer_linger_ms: ConsumerLinger = 100
 
     @field_validator("secret_keys")
     @classmethod

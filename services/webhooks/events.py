@@ -7,7 +7,7 @@ group webhooks.events    sampan.orders.orders.v1           order.*
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid5
 
 from google.protobuf.message import DecodeError
@@ -32,38 +32,63 @@ ORDERS_TOPIC = "sampan.orders.orders.v1"
 FULFILMENTS_TOPIC = "sampan.warehouse.fulfilments.v1"
 PRODUCTS_TOPIC = "sampan.catalog.products.v1"
 TOPICS = (ORDERS_TOPIC, FULFILMENTS_TOPIC, PRODUCTS_TOPIC)
-CATCH_UP_TYPES = frozenset(
-    (
-        order_events.OrderStalled.DESCRIPTOR.full_name,
-        warehouse_events.FulfilmentReported.DESCRIPTOR.full_name,
-    )
-)
-"""Events that tell all that those before them did: they may follow a gap."""
-
 LINES_TOLD_MAX = 100
 """Of a placed order; there is a body for each endpoint, and receivers bound what they take."""
 
 Data = dict[str, object]
-Teller = Callable[[Event], Iterable[Message]]
 _UNTOLD = Counter(
     "sampan_webhooks_events_untold_total", "Events of types that nobody is told of, or that are not known."
 )
 
 
-async def handle(connection: Connection, events: Sequence[Event]) -> None:
-    """Makes the deliveries of events; types that are for nobody outside, or newer than this code, are passed over."""
-    told: list[Message] = []
-    for event in events:
-        tell = _TELLERS.get(event.type)
-        if tell is None:
-            _UNTOLD.inc()
-            continue
-        try:
-            told += tell(event)
-        except (DecodeError, ValueError, KeyError) as error:
-            raise EventMalformed(event.type, repr(error)) from error
-    if told:
-        await deliveries.enqueue(connection, told)
+class Teller(NamedTuple):
+    """How an event is told: the message in its payload, and what is made of that."""
+
+    message_type: Any
+    tell: Callable[[Event, Any], Iterable[Message]]
+
+
+class Telling:
+    """Makes the deliveries of events. `after_made` is called behind the commit of a batch that made some."""
+
+    def __init__(self, after_made: Callable[[], None] = lambda: None) -> None:
+        self._after_made = after_made
+        self._has_made = False
+
+    async def handle(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Passes over tenants without endpoints, and types that are for nobody outside or newer than this code."""
+        told: list[tuple[Event, Any]] = []
+        for event in events:
+            teller = _TELLERS.get(event.type)
+            if teller is None:
+                _UNTOLD.inc()
+                continue
+            try:
+                told.append((event, teller.message_type.FromString(event.payload)))
+            except DecodeError as error:
+                raise EventMalformed(event.type, repr(error)) from error
+        tenant_ids = await deliveries.listening(connection, {whole.tenant_id for _, whole in told})
+        messages = [
+            message
+            for event, whole in told
+            if whole.tenant_id in tenant_ids
+            for message in _told(event, whole)
+        ]
+        if messages and await deliveries.enqueue(connection, messages):
+            self._has_made = True
+
+    def after_commit(self) -> None:
+        """Called after every batch."""
+        if self._has_made:
+            self._has_made = False
+            self._after_made()
+
+
+def _told(event: Event, whole: Any) -> Iterable[Message]:
+    try:
+        return list(_TELLERS[event.type].tell(event, whole))
+    except (ValueError, KeyError) as error:
+        raise EventMalformed(event.type, repr(error)) from error
 
 
 def _message(event: Event, tenant_id: str, event_type: str, data: Data, part: str = "") -> Message:
@@ -91,19 +116,17 @@ def _order_data(whole: Any) -> Data:
     }
 
 
-def _order(kind: Any, event_type: str, *fields: str) -> tuple[str, Teller]:
-    """The name of an order event, and what tells it with these fields of it."""
+def _order(message_type: Any, event_type: str, *fields: str) -> Teller:
+    """Tells an order event with these fields of it."""
 
-    def tell(event: Event) -> Iterable[Message]:
-        whole = kind.FromString(event.payload)
+    def tell(event: Event, whole: Any) -> Iterable[Message]:
         data = _order_data(whole) | {field: getattr(whole, field) for field in fields}
         yield _message(event, whole.tenant_id, event_type, data)
 
-    return kind.DESCRIPTOR.full_name, tell
+    return Teller(message_type, tell)
 
 
-def _placed(event: Event) -> Iterable[Message]:
-    placed = order_events.OrderPlaced.FromString(event.payload)
+def _placed(event: Event, placed: order_events.OrderPlaced) -> Iterable[Message]:
     data = _order_data(placed) | {
         "region_code": placed.region_code,
         "lines": [
@@ -115,8 +138,7 @@ def _placed(event: Event) -> Iterable[Message]:
     yield _message(event, placed.tenant_id, "order.placed", data)
 
 
-def _reserved(event: Event) -> Iterable[Message]:
-    reserved = warehouse_events.StockReserved.FromString(event.payload)
+def _reserved(event: Event, reserved: warehouse_events.StockReserved) -> Iterable[Message]:
     data: Data = {
         "order_id": reserved.order_id,
         "merchant_id": reserved.merchant_id,
@@ -125,8 +147,7 @@ def _reserved(event: Event) -> Iterable[Message]:
     yield _message(event, reserved.tenant_id, "order.reserved", data)
 
 
-def _allocated(event: Event) -> Iterable[Message]:
-    allocated = warehouse_events.ParcelsAllocated.FromString(event.payload)
+def _allocated(event: Event, allocated: warehouse_events.ParcelsAllocated) -> Iterable[Message]:
     for parcel in allocated.parcels:
         data: Data = {
             "parcel_id": parcel.parcel_id,
@@ -138,8 +159,7 @@ def _allocated(event: Event) -> Iterable[Message]:
         yield _message(event, allocated.tenant_id, "parcel.allocated", data, parcel.parcel_id)
 
 
-def _advanced(event: Event) -> Iterable[Message]:
-    advanced = warehouse_events.ParcelAdvanced.FromString(event.payload)
+def _advanced(event: Event, advanced: warehouse_events.ParcelAdvanced) -> Iterable[Message]:
     state = _word(parcel_pb.ParcelState.Name(advanced.state), "PARCEL_STATE_")
     data: Data = {
         "parcel_id": advanced.parcel_id,
@@ -152,8 +172,7 @@ def _advanced(event: Event) -> Iterable[Message]:
     yield _message(event, advanced.tenant_id, _ADVANCED[advanced.state], data)
 
 
-def _product(event: Event) -> Iterable[Message]:
-    snapshot = catalog_events.ProductSnapshot.FromString(event.payload)
+def _product(event: Event, snapshot: catalog_events.ProductSnapshot) -> Iterable[Message]:
     product = snapshot.product
     data: Data = {
         "product_id": product.product_id,
@@ -170,20 +189,19 @@ _ADVANCED = {
     parcel_pb.PARCEL_STATE_DELIVERED: "parcel.delivered",
 }
 _TELLERS: dict[str, Teller] = {
-    order_events.OrderPlaced.DESCRIPTOR.full_name: _placed,
-    warehouse_events.StockReserved.DESCRIPTOR.full_name: _reserved,
-    warehouse_events.ParcelsAllocated.DESCRIPTOR.full_name: _allocated,
-    warehouse_events.ParcelAdvanced.DESCRIPTOR.full_name: _advanced,
-    catalog_events.ProductSnapshot.DESCRIPTOR.full_name: _product,
-    **dict(
-        (
-            _order(order_events.OrderAwaitingPayment, "order.awaiting_payment"),
-            _order(order_events.OrderConfirmed, "order.confirmed"),
-            _order(order_events.OrderRejected, "order.rejected", "reason"),
-            _order(order_events.OrderExpired, "order.expired"),
-            _order(order_events.OrderCancellationRequested, "order.cancelling"),
-            _order(order_events.OrderCancelled, "order.cancelled", "reason"),
-            _order(order_events.OrderProgressed, "order.progressed", "cause"),
-        )
-    ),
+    teller.message_type.DESCRIPTOR.full_name: teller
+    for teller in (
+        Teller(order_events.OrderPlaced, _placed),
+        Teller(warehouse_events.StockReserved, _reserved),
+        Teller(warehouse_events.ParcelsAllocated, _allocated),
+        Teller(warehouse_events.ParcelAdvanced, _advanced),
+        Teller(catalog_events.ProductSnapshot, _product),
+        _order(order_events.OrderAwaitingPayment, "order.awaiting_payment"),
+        _order(order_events.OrderConfirmed, "order.confirmed"),
+        _order(order_events.OrderRejected, "order.rejected", "reason"),
+        _order(order_events.OrderExpired, "order.expired"),
+        _order(order_events.OrderCancellationRequested, "order.cancelling"),
+        _order(order_events.OrderCancelled, "order.cancelled", "reason"),
+        _order(order_events.OrderProgressed, "order.progressed", "cause"),
+    )
 }

@@ -95,6 +95,10 @@ SET sealed = anew.sealed, sealed_by = $1
 FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::bytea[]) AS anew (tenant_id, endpoint_id, secret_id, sealed)
 WHERE s.tenant_id = anew.tenant_id AND s.endpoint_id = anew.endpoint_id AND s.secret_id = anew.secret_id;
 
+-- name: select_listening_tenants
+-- Which of some tenants have an enabled endpoint.
+SELECT DISTINCT tenant_id FROM endpoints WHERE tenant_id = ANY ($1::text[]) AND state = 1;
+
 -- name: lock_endpoints_told
 -- The enabled endpoints of some tenants that are told of any of some types, locked in one order everywhere.
 SELECT tenant_id, endpoint_id, event_types

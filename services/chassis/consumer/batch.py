@@ -27,6 +27,22 @@ Events come in partition order, without those that were applied before. Any exce
 the database is taken as the events' own: the batch is halved to find the one, which is parked.
 """
 
+
+@dataclass(frozen=True, slots=True)
+class Independent:
+    """A handler to which each event counts by itself: in any order, after a gap, and twice without a second effect.
+
+    Of such a group no versions are kept, which would cost a row for every aggregate, and no event waits for another
+    that is parked. Of snapshots it still gets only the newest of a batch.
+    """
+
+    handle: Handler
+
+    async def __call__(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Applies events, as every handler does."""
+        await self.handle(connection, events)
+
+
 AggregateKey: TypeAlias = gaps.AggregateKey
 DETAIL_CHARACTERS_MAX = 2_000
 
@@ -119,6 +135,7 @@ class BatchProcessor:
         self.positions: dict[TopicPartition, int] = {}
         self._group = group
         self._handler = handler
+        self._is_independent = isinstance(handler, Independent)
         self._db = db
         self._after_commit = after_commit
         self._snapshot_topics = frozenset(snapshot_topics)
@@ -190,8 +207,9 @@ class BatchProcessor:
         failure: str | None,
         connection: Connection,
     ) -> Outcome:
-        applied, blocked = await self._claim(connection, items, first, last)
-        triage = self._triage(items, applied, blocked)
+        keys = [] if self._is_independent else list({_aggregate(item): None for item in items})
+        applied, blocked = await self._claim(connection, keys, first, last)
+        triage = self._take_all(items) if self._is_independent else self._triage(items, applied, blocked)
         if triage.ahead:
             given_up = await gaps.given_up(connection, self._group, triage.ahead)
             if given_up:
@@ -220,12 +238,11 @@ class BatchProcessor:
     async def _claim(
         self,
         connection: Connection,
-        items: Sequence[Item],
+        keys: Sequence[AggregateKey],
         first: dict[TopicPartition, int],
         last: dict[TopicPartition, int],
     ) -> tuple[dict[AggregateKey, int], set[AggregateKey]]:
-        """Moves the offsets, which fences others, and returns the applied versions and the blocked aggregates."""
-        keys = list({_aggregate(item): None for item in items})
+        """Moves the offsets, which fences others; the applied versions of aggregates, and which of them are blocked."""
         places = sorted(first)
         rows = await connection.fetch(
             self._queries["claim_and_look_up"],
@@ -249,7 +266,7 @@ class BatchProcessor:
             raise Fenced(
                 f"{claimed} of {len(places)} partitions stood where group {self._group} expected them"
             )
-        if not any_parked:
+        if not any_parked or not keys:
             return applied, set()
         blocked, replayed = await self._wait_for_replay(connection, keys)
         return applied | replayed, blocked
@@ -314,15 +331,39 @@ class BatchProcessor:
                         outcome.unplaced += 1
                 versions[key] = event.version
                 fresh.append((key, event))
-        # Of snapshots only the newest says anything.
+        self._keep_newest(triage, fresh, versions)
+        return triage
+
+    def _take_all(self, items: Sequence[Item]) -> _Triage:
+        """What to do with events that count by themselves."""
+        triage = _Triage()
+        fresh: list[tuple[AggregateKey, Event]] = []
+        newest: dict[AggregateKey, int] = {}
+        for item in items:
+            event = item.event
+            if event is None:
+                triage.parked.append((item, "UNREADABLE", item.fault))
+                continue
+            key = _aggregate(item)
+            newest[key] = max(event.version, newest.get(key, 0))
+            fresh.append((key, event))
+        self._keep_newest(triage, fresh, newest)
+        return triage
+
+    def _keep_newest(
+        self,
+        triage: _Triage,
+        fresh: Sequence[tuple[AggregateKey, Event]],
+        newest: Mapping[AggregateKey, int],
+    ) -> None:
+        """Of snapshots only the newest says anything."""
         triage.fresh = [
             event
             for key, event in fresh
-            if event.version == versions[key] or event.topic not in self._snapshot_topics
+            if event.version == newest[key] or event.topic not in self._snapshot_topics
         ]
-        outcome.superseded = len(fresh) - len(triage.fresh)
-        outcome.applied = len(triage.fresh)
-        return triage
+        triage.outcome.superseded = len(fresh) - len(triage.fresh)
+        triage.outcome.applied = len(triage.fresh)
 
     async def _park(self, connection: Connection, parked: Sequence[tuple[Item, str, str]]) -> None:
         await connection.executemany(

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.chassis import log
 from services.chassis.consumer import gaps
-from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, AggregateKey, Handler
+from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, AggregateKey, Handler, Independent
 from services.chassis.envelope import Event, decode_record
 from services.chassis.pg import Connection, Database, is_transient
 from services.chassis.pg_errors import describe
@@ -197,6 +197,16 @@ class _Replay:
             return 0
         seen += [row["id"] for row in rows]
         events = [_event(row) for row in rows]
+        if isinstance(self._handler, Independent):
+            await self._handler(connection, events)
+        else:
+            await self._apply_in_order(connection, events)
+        await connection.execute(
+            self.queries["resolve_parked"], self._group, seen, "REPLAYED", self._actor, None
+        )
+        return len(rows)
+
+    async def _apply_in_order(self, connection: Connection, events: Sequence[Event]) -> None:
         keys = list({(event.topic, event.aggregate_id): None for event in events})
         applied = {
             (row["topic"], row["aggregate_id"]): row["version"]
@@ -224,10 +234,6 @@ class _Replay:
                 [a for _, a in applied],
                 list(applied.values()),
             )
-        await connection.execute(
-            self.queries["resolve_parked"], self._group, seen, "REPLAYED", self._actor, None
-        )
-        return len(rows)
 
     async def _note_failure(self, ids: Sequence[int], detail: str) -> None:
         async def note(connection: Connection) -> None:

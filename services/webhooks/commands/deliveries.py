@@ -1,7 +1,7 @@
 """What becomes a delivery, and what tenants see of deliveries and do to them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,8 +27,13 @@ class DeliveryPage(NamedTuple):
     next_page_token: str
 
 
-async def enqueue(connection: Connection, told: Sequence[Message]) -> None:
-    """Makes a delivery of each message for each endpoint that wants it, in the given transaction."""
+async def listening(connection: Connection, tenant_ids: Collection[str]) -> set[str]:
+    """Which of the tenants have an enabled endpoint."""
+    return await store.listening_tenants(connection, sorted(tenant_ids)) if tenant_ids else set()
+
+
+async def enqueue(connection: Connection, told: Sequence[Message]) -> int:
+    """Makes a delivery of each message for each endpoint that wants it, in the given transaction; how many."""
     of_tenant: dict[str, list[Message]] = defaultdict(list)
     for message in told:
         of_tenant[message.tenant_id].append(message)
@@ -42,6 +47,7 @@ async def enqueue(connection: Connection, told: Sequence[Message]) -> None:
     ]
     if made:
         await store.insert_deliveries(connection, made)
+    return len(made)
 
 
 class Deliveries:

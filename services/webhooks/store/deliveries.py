@@ -34,6 +34,12 @@ def _sql(name: str) -> str:
     return load_queries(PACKAGE)[name]
 
 
+async def listening_tenants(connection: Connection, tenant_ids: Sequence[str]) -> set[str]:
+    """Those of the tenants that have an enabled endpoint."""
+    rows = await connection.fetch(_sql("select_listening_tenants"), tenant_ids)
+    return {row["tenant_id"] for row in rows}
+
+
 async def lock_endpoints_told(
     connection: Connection, tenant_ids: Sequence[str], event_types: Sequence[str]
 ) -> list[Told]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.chassis.consumer import Event, discard_parked, list_parked, replay_parked
+from services.chassis.consumer import Event, Independent, discard_parked, list_parked, replay_parked
 from services.chassis.pg import Connection, Database
 from tests.integration.chassis.consuming import (
     a_few,
@@ -180,3 +180,38 @@ async def test_unreadable_records_are_parked(ledger: Database, kafka_server: str
     report = await replay_parked(ledger, f"group.{topic}", record, actor="alice")
     assert report.replayed == 0
     assert len(report.failures) == 4
+
+
+async def test_independent_events_wait_for_nothing_and_leave_no_versions(
+    ledger: Database, kafka_server: str, topic: str
+) -> None:
+    """Out of order, behind a gap or behind a parked one: each is applied, and again if it comes again."""
+    group = f"group.{topic}"
+    handler = Independent(poisoned_by(("a", 2), ("a", 7)))
+    async with producer(kafka_server) as sender:
+        await sender.send_and_wait(topic, b"?", key=b"a", headers=[])
+    await produce(kafka_server, topic, [("a", 2), ("a", 9), ("a", 4), ("a", 7), ("a", 4), ("a", 5)])
+    async with consuming(ledger, kafka_server, topic, handler):
+        await eventually(effects_are(ledger, {"a": [9, 4, 4, 5]}))
+        await eventually(lambda: passed(ledger, 7))
+        parked = await list_parked(ledger, group)
+        assert [(p.version, p.cause) for p in parked] == [(None, "UNREADABLE"), (2, "FAILED"), (7, "FAILED")]
+
+        await discard_parked(ledger, group, [parked[0].id], actor="alice", note="void")
+        report = await replay_parked(ledger, group, Independent(record), actor="alice")
+        assert (report.replayed, report.failures) == (2, {})
+        assert await effects(ledger) == {"a": [9, 4, 4, 5, 2, 7]}
+        async with ledger.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM consumer_applied") == 0
+
+
+async def test_of_independent_snapshots_the_newest_of_a_batch_counts(
+    ledger: Database, kafka_server: str, topic: str
+) -> None:
+    await produce(kafka_server, topic, [("a", version) for version in range(1, 101)])
+    async with consuming(
+        ledger, kafka_server, topic, Independent(record), snapshot_topics=[topic], linger_s=0.2
+    ):
+        await eventually(lambda: passed(ledger, 100))
+    assert (await effects(ledger))["a"][-1] == 100
+    assert len((await effects(ledger))["a"]) < 20

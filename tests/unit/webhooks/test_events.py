@@ -63,7 +63,7 @@ def event(message: Any, payload: bytes | None = None) -> Event:
 
 def told(message: Any) -> list[Message]:
     """What becomes of it."""
-    return list(events._TELLERS[message.DESCRIPTOR.full_name](event(message)))
+    return list(events._TELLERS[message.DESCRIPTOR.full_name].tell(event(message), message))
 
 
 def data(messages: Iterable[Message]) -> dict[str, Any]:
@@ -158,7 +158,8 @@ def test_what_can_be_asked_for_is_what_can_come() -> None:
 async def test_what_cannot_be_read_is_poison_and_what_is_not_known_is_passed_over() -> None:
     nothing: Any = None
     with pytest.raises(EventMalformed):
-        await events.handle(nothing, [event(orders_pb.OrderExpired(), b"\xff\xff")])
+        await events.Telling().handle(nothing, [event(orders_pb.OrderExpired(), b"\xff\xff")])
+    of_newer_state = orders_pb.OrderExpired(state=99)  # type: ignore[arg-type]
     with pytest.raises(EventMalformed):
-        await events.handle(nothing, [event(orders_pb.OrderExpired(state=99))])  # type: ignore[arg-type]
-    await events.handle(nothing, [event(orders_pb.OrderStalled())])
+        events._told(event(of_newer_state), of_newer_state)
+    await events.Telling().handle(nothing, [event(orders_pb.OrderStalled())])
