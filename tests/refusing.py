@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import asyncpg
@@ -35,4 +36,6 @@ def _run(dsn: str, statements: str) -> None:
         finally:
             await connection.close()
 
-    asyncio.run(execute())
+    # In a thread of its own: a browser's tests have a loop running in theirs.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, execute()).result()
