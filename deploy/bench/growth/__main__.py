@@ -5,6 +5,7 @@ proven; 1: a proof does not hold; 2: it could not run. Whether the goal is reach
 """
 
 import argparse
+import asyncio
 import json
 import logging
 import sys
@@ -65,9 +66,9 @@ async def growth(settings: GrowthSettings, stacks: Sequence[Stack]) -> dict[str,
     async with AsyncExitStack() as leaving:
         worlds = {}
         for size, stack in zip(sizes, stacks, strict=True):
+            await prepare(stack, size)
             opened = await leaving.enter_async_context(world.opened(stack, own.target(stack), say))
             worlds[size.name] = watched(opened, size.name)
-            await prepare(worlds[size.name], stack, size)
         for n in range(settings.runs + 1):
             for size in sizes:
                 await once(worlds[size.name], names, size, settings, n, found[size.name])
@@ -104,16 +105,20 @@ async def once(
         found[kind].append(run)
 
 
-async def prepare(opened: World, stack: Stack, size: Size) -> None:
+async def prepare(stack: Stack, size: Size) -> None:
     """Fills the stack, unless it was kept from an earlier time, filled to this size."""
     note = stack.settings.data / "filled.json"
     if note.exists() and json.loads(note.read_text("utf-8")) == asdict(size):
         return
-    opened.say(f"filling with {size.skus:,} SKUs and {size.past_orders:,} past orders")
-    await shop.prepare_owners(opened.api)
-    await opened.settled()
+    say(f"filling with {size.skus:,} SKUs and {size.past_orders:,} past orders")
+    async with world.opened(stack, own.target(stack), say) as opened:
+        await shop.prepare_owners(opened.api)
+        await opened.settled()
+    # They would read tables that have no indexes while they are filled.
+    await asyncio.to_thread(stack.stop_services)
     dsns = {name: stack.postgres.dsn(name, role="postgres") for name in FILLED}
-    await fill.fill(dsns, size.skus, size.past_orders, opened.say)
+    await fill.fill(dsns, size.skus, size.past_orders, say)
+    await asyncio.to_thread(stack.start_services)
     note.write_text(json.dumps(asdict(size)), "utf-8")
 
 
