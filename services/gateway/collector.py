@@ -20,6 +20,8 @@ Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult], float
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Half of what a gRPC message may have: one tenant's large orders must not fail the call of all."""
+SHARED_ORDERS_MIN = 16
+"""Fewer orders than this always travel in one call."""
 REST_S_MIN = 0.1
 """With less time than this left an order no longer joins a call, whose deadline it would set for all others."""
 
@@ -50,6 +52,7 @@ class PlacementCollector:
         self._place_s_max = place_s_max
         self._waiting: deque[Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._carried = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         # One timer for the oldest that waits: one for each order was a twentieth of the gateway's work.
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +113,8 @@ class PlacementCollector:
         trace.set_current(
             next((one.traceparent for one, _, _ in batch if trace.is_sampled(one.traceparent)), None)
         )
+        self._carried += len(batch)
+        self._start_call()
         _BATCH_ORDERS.observe(len(batch))
         crash_point("gateway.place.before_call")
         try:
@@ -125,6 +130,7 @@ class PlacementCollector:
                 if not future.done():
                     future.set_exception(copy_of(error))
         finally:
+            self._carried -= len(batch)
             for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(Internal("INTERNAL", "the batch call failed unexpectedly"))
@@ -132,8 +138,12 @@ class PlacementCollector:
     def _take(self) -> list[Waiting]:
         batch: list[Waiting] = []
         lines = size_bytes = 0
+        # A call takes its share of all that is under way: if one took everything, this process would have nothing to do
+        # until its answer, and orders nothing until the next call.
+        share = -(-(len(self._waiting) + self._carried) // self._calls_max)
+        orders_max = min(self._batch_orders_max, max(share, SHARED_ORDERS_MIN))
         late_s = asyncio.get_running_loop().time() + min(REST_S_MIN, self._place_s_max / 2)
-        while self._waiting and len(batch) < self._batch_orders_max:
+        while self._waiting and len(batch) < orders_max:
             request, future, due_s = self._waiting[0]
             if future.cancelled() or due_s <= late_s:
                 self._waiting.popleft()

@@ -31,14 +31,14 @@ class Calls:
         return pb.BatchPlaceOrdersResponse(results=[pb.PlaceOrderResult() for _ in request.requests])
 
 
-def collector_of(calls: Calls, *, place_s_max: float = 10.0) -> PlacementCollector:
-    """One call at a time."""
+def collector_of(calls: Calls, *, place_s_max: float = 10.0, calls_max: int = 1) -> PlacementCollector:
+    """By default with one call at a time."""
     return PlacementCollector(
         calls.place,
         batch_orders_max=100,
         batch_lines_max=1000,
         queue_orders_max=100,
-        calls_max=1,
+        calls_max=calls_max,
         place_s_max=place_s_max,
     )
 
@@ -87,3 +87,18 @@ async def test_an_order_without_time_left_does_not_take_the_others_with_it() -> 
     await collector.close()
     assert calls.batches == [["first"], ["fresh"]]
     assert calls.left_s[1] > 1
+
+
+@pytest.mark.parametrize(("orders", "sizes"), [(64, [32, 32]), (33, [17, 16]), (20, [16, 4]), (16, [16])])
+async def test_many_orders_share_the_calls_and_few_travel_together(orders: int, sizes: list[int]) -> None:
+    """With all in one call the gateway stands still until its answer."""
+    calls = Calls()
+    collector = collector_of(calls, calls_max=2)
+    placing = asyncio.gather(
+        *(collector.place(pb.PlaceOrderRequest(request_id=str(number))) for number in range(orders))
+    )
+    await turns(lambda: sum(len(batch) for batch in calls.batches) == orders)
+    calls.gate.set()
+    await placing
+    await collector.close()
+    assert [len(batch) for batch in calls.batches] == sizes
