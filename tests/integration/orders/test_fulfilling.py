@@ -1,5 +1,7 @@
 """What the warehouse and the catalog say: whole batches, in order, once; what is impossible is poison."""
 
+import re
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sampan.catalog.v1 import product_service_pb2 as catalog_pb
@@ -10,6 +12,7 @@ from sampan.warehouse.v1 import reservation_service_pb2 as reservation_pb
 
 from services.chassis.errors import DomainError
 from services.chassis.ids import uuid7
+from services.orders.store.rows import queries
 from tests.integration.orders.messages import TENANT, advanced, euros, product_of, request_of
 from tests.integration.orders.running import Running, payment_name, refusal, running, state_name
 
@@ -190,6 +193,35 @@ async def test_a_sku_that_changes_its_product_in_any_order_of_arrival(dsn: str) 
                         "SELECT sku, product_id FROM offers WHERE tenant_id = $1 ORDER BY sku", tenant_id
                     )
                 assert [tuple(row) for row in rows] == [("X", "new"), ("Y", "old")], (order, one_batch)
+
+
+async def test_a_batch_of_snapshots_looks_at_its_own_offers_alone(dsn: str) -> None:
+    """Among many offers the planner once read all of them for every batch, and every pair within the batch."""
+    async with running(dsn) as orders, orders.desk.db.connection() as connection:
+        await connection.execute(
+            """
+            INSERT INTO offers (tenant_id, sku, product_id, merchant_id, titles, prices, hs_code, origin_region_code,
+                                weight_grams, hazardous, on_sale, status, product_version, product_update_time)
+            SELECT $1, 's' || n, 'p' || n, 'm', '{}', '{}', '', 'CN', 1, false, true, 'ACTIVE', 1, now()
+            FROM generate_series(1, 20000) AS n
+            """,
+            TENANT,
+        )
+        await connection.execute("ANALYZE offers")
+        tenants, products, skus = (
+            [TENANT] * 200,
+            [f"p{n}" for n in range(200)],
+            [f"s{n}" for n in range(200)],
+        )
+        for name, arguments in (
+            ("lock_offers", (tenants, products, tenants, skus)),
+            ("delete_dropped_offers", (tenants, products, tenants, products, skus)),
+        ):
+            rows = await connection.fetch(f"EXPLAIN (ANALYZE) {queries()[name]}", *arguments)
+            plan = "\n".join(row[0] for row in rows)
+            dismissed = [int(count) for count in re.findall(r"Rows Removed by .*: (\d+)", plan)]
+            assert sum(dismissed) < 400, plan
+            assert "Seq Scan" not in plan, plan
 
 
 async def test_a_placed_order_keeps_its_price(dsn: str) -> None:
