@@ -26,6 +26,7 @@ def endpoint_message(endpoint: Endpoint) -> endpoint_pb.Endpoint:
         update_time=times.to_proto(endpoint.update_time),
     )
     times.write(message.failing_since_time, endpoint.failing_since)
+    times.write(message.paused_until_time, endpoint.paused_until)
     for secret in endpoint.secrets:
         told = message.secrets.add(secret_id=secret.secret_id, create_time=times.to_proto(secret.create_time))
         times.write(told.expire_time, secret.expire_time)

@@ -133,6 +133,24 @@ WEBHOOK_ENDPOINT: dict[str, Any] = {
     "event_types": ["order.placed", "order.cancelled", "parcel.shipped"],
 }
 
+WEBHOOK_ENDPOINT_PAUSED: dict[str, Any] = WEBHOOK_ENDPOINT | {
+    "webhook_endpoint_id": "019ab3bf-11d2-7a40-8c55-9b7a4e2f6c01",
+    "state": "enabled",
+    "disable_reason": "none",
+    "failing_since_time": "2026-03-01T09:30:06.020000Z",
+    "paused_until_time": "2026-03-01T09:32:06.020000Z",
+    "secrets": [
+        {
+            "secret_id": "019ab3bf-11d2-7a41-b0c7-52d8e4f19a70",
+            "create_time": "2026-02-27T14:05:12.482000Z",
+            "expire_time": None,
+        }
+    ],
+    "version": 1,
+    "create_time": "2026-02-27T14:05:12.482000Z",
+    "update_time": "2026-02-27T14:05:12.482000Z",
+}
+
 DELIVERIES: dict[str, Any] = {
     "deliveries": [
         {

@@ -202,6 +202,7 @@ class Webhooks(Resource):
                 TAG,
                 "Get an endpoint, without its secrets",
                 answer=WebhookEndpoint,
+                answer_example=examples.WEBHOOK_ENDPOINT_PAUSED,
                 reasons=(NOT_FOUND,),
             ),
             Route(

@@ -60,6 +60,14 @@ class WebhookEndpoint(Document, kw_only=True):
             extra_json_schema=OUTPUT_ONLY,
         ),
     ] = None
+    paused_until_time: Annotated[
+        Moment | None,
+        Meta(
+            description="Nothing is sent before, as its last answer asked by `Retry-After`; null: it did not, or the "
+            "endpoint was changed since.",
+            extra_json_schema=OUTPUT_ONLY,
+        ),
+    ] = None
     secrets: Annotated[
         list[WebhookSecret],
         Meta(description="Those that sign, the newest first.", extra_json_schema=OUTPUT_ONLY),

@@ -29,6 +29,7 @@ def endpoint_of(message: endpoint_pb.Endpoint) -> WebhookEndpoint:
         state=ENDPOINT_STATE.word(message.state),
         disable_reason=DISABLE_REASON.word(message.disable_reason),
         failing_since_time=time_of(message, "failing_since_time"),
+        paused_until_time=time_of(message, "paused_until_time"),
         secrets=[
             WebhookSecret(
                 secret_id=secret.secret_id,

@@ -98,6 +98,7 @@ async def test_one_that_is_too_busy_is_sent_nothing_until_its_pause_is_over(
             assert (waits.attempts, failed.attempts, failed.last_status) == (0, 1, 429)
             pause_s = failed.next_attempt_time.seconds - failed.last_attempt_time.seconds
             assert pause_s == 3_000
+            assert (await client.get(busy_id)).paused_until_time == failed.next_attempt_time
             assert await client.rows(
                 "SELECT FROM endpoints WHERE due_time >= paused_until AND paused_until > now()"
             )
@@ -107,7 +108,7 @@ async def test_one_that_is_too_busy_is_sent_nothing_until_its_pause_is_over(
             )
             await client.settled(busy_id, 2)
         assert len(busy.received) == 3
-        assert not await client.rows("SELECT FROM endpoints WHERE paused_until IS NOT NULL")
+        assert not (await client.get(busy_id)).HasField("paused_until_time")
 
 
 async def test_a_dead_endpoint_takes_nothing_from_a_good_one(database_factory: DatabaseFactory) -> None:

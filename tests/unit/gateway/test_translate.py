@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sampan.catalog.v1 import product_service_pb2 as product_pb
 from sampan.orders.v1 import order_service_pb2 as order_pb
+from sampan.webhooks.v1 import endpoint_service_pb2 as endpoint_pb
 
 from services.chassis import money
 from services.chassis.rpc import times
@@ -20,10 +21,12 @@ from services.gateway.schemas.base import Money
 from services.gateway.schemas.catalog import Product
 from services.gateway.schemas.orders import Order, PlaceOrder
 from services.gateway.schemas.warehouse import Warehouse
+from services.gateway.schemas.webhooks import WebhookEndpoint
 from services.gateway.translate.catalog import product_of, product_proto
 from services.gateway.translate.orders import STATE, TERMS, order_of, place_proto
 from services.gateway.translate.values import money_of, money_proto, time_of
 from services.gateway.translate.warehouse import warehouse_of, warehouse_proto
+from services.gateway.translate.webhooks import endpoint_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -137,3 +140,12 @@ def test_a_placement_carries_tenant_key_and_trace_from_outside_the_body() -> Non
 def test_an_empty_order_can_be_shown() -> None:
     shown = order_of(order_pb.Order())
     assert (shown.state, shown.payment_state, shown.lines) == ("unspecified", "none", [])
+
+
+def test_every_field_of_a_webhook_endpoint_is_shown() -> None:
+    told = {field.name for field in endpoint_pb.Endpoint.DESCRIPTOR.fields}
+    assert told - {"endpoint_id"} == set(WebhookEndpoint.__struct_fields__) - {"webhook_endpoint_id"}
+    until = datetime(2026, 1, 2, tzinfo=UTC)
+    paused = endpoint_pb.Endpoint(paused_until_time=times.to_proto(until))
+    assert endpoint_of(paused).paused_until_time == until
+    assert endpoint_of(endpoint_pb.Endpoint()).paused_until_time is None
