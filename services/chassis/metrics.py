@@ -12,7 +12,7 @@ Never label by an id, a SKU, a path or the text of an error.
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import REGISTRY, Gauge, Histogram, Info, disable_created_metrics
@@ -41,15 +41,20 @@ _POOL = Gauge("sampan_pool_connections", "Connections of a pool by state.", ["po
 class Kept(dict[str | tuple[str, ...], M], Generic[M]):
     """The children of a labelled metric by label value (or tuple of values), made once each.
 
-    Beyond `children_max` every further combination shares one child whose labels all read "other".
+    Beyond `children_max` every further combination shares one child whose labels all read "other". Children of `known`
+    values are there from the start, at 0: so a rate sees what happens for the first time, however rare it is.
     """
 
-    def __init__(self, metric: M, *, children_max: int = 64) -> None:
+    def __init__(
+        self, metric: M, *, children_max: int = 64, known: Iterable[str | tuple[str, ...]] = ()
+    ) -> None:
         super().__init__()
         self._metric = metric
         self._children_max = children_max
         for family in metric.describe():
             _labelled[family.name] = metric, children_max
+        for values in known:
+            self.__missing__(values)
 
     def __missing__(self, values: str | tuple[str, ...]) -> M:
         labels = (values,) if isinstance(values, str) else values

@@ -29,6 +29,8 @@ CUT = metrics.Kept(
         "sampan_gateway_streams_cut_total", "Streams ended because their client did not keep up.", ["kind"]
     ),
     children_max=len(get_args(Kind)),
+    # Only these are cut: the others pass over what was not read.
+    known=("orders",),
 )
 
 

@@ -129,24 +129,28 @@ def order_body(*lines: tuple[str, int], **changes: Any) -> Document:
     return body | changes
 
 
+def variables(folder: Path) -> dict[str, str]:
+    """What a system is told for a shop that uses all of it; the files are in the folder."""
+    keys_file = folder / "api-keys.json"
+    keys_file.write_text(json.dumps(list(KEYS.values())))
+    secrets_file = folder / "notification-secrets.json"
+    secrets_file.write_text(json.dumps({"sandbox": NOTIFICATION_SECRETS}))
+    return {
+        "ORDERS_PAYMENT_NOTIFICATION_SECRETS_FILE": str(secrets_file),
+        "GATEWAY_API_KEYS_FILE": str(keys_file),
+        "GATEWAY_STREAM_HEARTBEAT_S": "1",
+        # Receivers of tests are on loopback.
+        "WEBHOOKS_INSECURE_TARGETS": "true",
+        "WEBHOOKS_RETRY_FIRST_S": "0.2",
+    }
+
+
 @pytest.fixture(scope="session")
 def system(session_folder: Path) -> Iterator[Stack]:
     """All servers and services, started once."""
     folder = session_folder / "e2e"
     folder.mkdir()
-    keys_file = folder / "api-keys.json"
-    keys_file.write_text(json.dumps(list(KEYS.values())))
-    secrets_file = folder / "notification-secrets.json"
-    secrets_file.write_text(json.dumps({"sandbox": NOTIFICATION_SECRETS}))
-    stack = servers.whole_stack(
-        folder,
-        ORDERS_PAYMENT_NOTIFICATION_SECRETS_FILE=str(secrets_file),
-        GATEWAY_API_KEYS_FILE=str(keys_file),
-        GATEWAY_STREAM_HEARTBEAT_S="1",
-        # Receivers of tests are on loopback.
-        WEBHOOKS_INSECURE_TARGETS="true",
-        WEBHOOKS_RETRY_FIRST_S="0.2",
-    )
+    stack = servers.whole_stack(folder, **variables(folder))
     try:
         stack.up()
         yield stack

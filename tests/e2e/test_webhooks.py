@@ -9,22 +9,10 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.e2e.conftest import Document, Shop, key, order_body
+from tests.e2e.endpoints import ENDPOINTS, create, path_of
 from tests.e2e.hooks import Hook, receiving
 
 pytestmark = pytest.mark.stack
-
-ENDPOINTS = "/v1/webhook-endpoints"
-
-
-def create(shop: Shop, client: httpx.Client, url: str, *event_types: str) -> Document:
-    """A new endpoint with its secret."""
-    body = {"url": url, "event_types": event_types}
-    return shop.must(client.post(ENDPOINTS, json=body, headers=key()), 201)
-
-
-def path_of(issued: Document) -> str:
-    """Where an endpoint is."""
-    return f"{ENDPOINTS}/{issued['webhook_endpoint']['webhook_endpoint_id']}"
 
 
 def log_of(shop: Shop, issued: Document, **query: str) -> list[Any]:

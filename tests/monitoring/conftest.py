@@ -7,7 +7,6 @@ a second apart, and Alertmanager groups for a second.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from deploy.local.monitoring import Monitoring
 from deploy.local.settings import MONITORING_PORT_DEFAULTS, free_ports
 from deploy.local.stack import Stack
 from tests import servers
-from tests.e2e.conftest import KEYS, Shop, open_shop
+from tests.e2e.conftest import Shop, open_shop, variables
 from tests.monitoring.receiver import Receiver
 
 # Longer than Prometheus takes to find its first targets.
@@ -54,9 +53,7 @@ def watched_stack(session_folder: Path) -> Iterator[Stack]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     folder = session_folder / "monitoring"
     folder.mkdir()
-    keys_file = folder / "api-keys.json"
-    keys_file.write_text(json.dumps(list(KEYS.values())))
-    stack = servers.whole_stack(folder, GATEWAY_API_KEYS_FILE=str(keys_file), ORDERS_UNDECIDED_IGNORED="0")
+    stack = servers.whole_stack(folder, ORDERS_UNDECIDED_IGNORED="0", **variables(folder))
     try:
         stack.up()
         yield stack

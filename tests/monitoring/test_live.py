@@ -18,7 +18,8 @@ import pytest
 
 from deploy.grafana.__main__ import boards
 from deploy.local.settings import ROOT, SERVICES
-from tests.e2e.conftest import Shop, key, order_body
+from tests.e2e.conftest import Shop, order_body
+from tests.monitoring import work
 from tests.monitoring.conftest import Prometheus
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_rules import expressions
@@ -29,12 +30,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE_S = 60.0
 PARSED_WINDOW = "1m"
 GROUP = {"group": "warehouse.orders"}
-
-
-def place(shop: Shop, sku: str, **changes: object) -> str:
-    """An order that nobody waits for; its id."""
-    answer = shop.storefront.post("/v1/orders", json=order_body((sku, 1), **changes), headers=key())
-    return str(shop.must(answer, 201)["order_id"])
 
 
 @contextmanager
@@ -78,7 +73,7 @@ def test_a_stopped_consumer_wakes_somebody_and_its_return_is_told(
         ("OrdersUndecided", {}),
     )
     with frozen(shop, "warehouse"):
-        order_id = place(shop, sku)
+        order_id = work.place(shop, sku)
         for name, labels in expected:
             told = receiver.await_told(name, labels, after=before, timeout_s=PATIENCE_S)
             assert told.receiver == "page"
@@ -104,7 +99,7 @@ async def test_a_consumer_that_waits_for_its_database_is_told_by_its_lag(
         async with connection.transaction():
             # Its process lives and answers, but no batch can be committed.
             await connection.execute("LOCK TABLE consumer_offset IN ACCESS EXCLUSIVE MODE")
-            order_id = await asyncio.to_thread(place, shop, sku)
+            order_id = await asyncio.to_thread(work.place, shop, sku)
             told = await asyncio.to_thread(
                 lambda: receiver.await_told("ConsumerLate", GROUP, after=before, timeout_s=2 * PATIENCE_S)
             )
@@ -119,46 +114,6 @@ async def test_a_consumer_that_waits_for_its_database_is_told_by_its_lag(
     await asyncio.to_thread(
         shop.eventually, lambda: shop.order(order_id)["state"] == "awaiting_payment", timeout_s=PATIENCE_S
     )
-
-
-def deliver_one(shop: Shop, sku: str) -> None:
-    """An order that is brought to the buyer and paid for."""
-    order_id = place(shop, sku)
-    shop.eventually(lambda: shop.order(order_id)["state"] == "awaiting_payment")
-    pay = {"payment_token": "card_authorised"}
-    shop.must(shop.storefront.post(f"/v1/orders/{order_id}:pay", json=pay, headers=key()))
-    shop.eventually(lambda: shop.order(order_id)["parcels"])
-    for parcel in shop.order(order_id)["parcels"]:
-        path = f"/v1/parcels/{parcel['parcel_id']}"
-        shop.must(shop.operator.post(f"{path}:pack"))
-        shop.must(
-            shop.operator.post(f"{path}:ship", json={"carrier": "SEUR", "tracking_number": order_id[:8]})
-        )
-        shop.must(shop.operator.post(f"{path}:deliver"))
-    shop.eventually(lambda: shop.order(order_id)["state"] == "delivered")
-    shop.eventually(lambda: shop.order(order_id)["payment_state"] == "captured")
-
-
-def cancel_one(shop: Shop, sku: str) -> None:
-    """A prepaid order whose money goes back."""
-    order_id = place(shop, sku, payment_terms="prepaid")
-    shop.eventually(lambda: shop.order(order_id)["state"] == "confirmed")
-    shop.must(shop.storefront.post(f"/v1/orders/{order_id}:cancel", json={}, headers=key()))
-    shop.eventually(lambda: shop.order(order_id)["state"] == "cancelled")
-
-
-def sell_out(shop: Shop) -> None:
-    """Two orders for more than there is: the warehouse rejects one, the door the other."""
-    sku = shop.new_sku(1)
-    body = order_body((sku, 5))
-    assert shop.place(body)["state"] == "rejected"
-    last = shop.place(order_body((sku, 1)))
-    shop.eventually(
-        lambda: (
-            shop.storefront.post("/v1/orders", json=order_body((sku, 1)), headers=key()).status_code == 409
-        )
-    )
-    assert last["state"] == "awaiting_payment"
 
 
 def run_audit(shop: Shop, audit_file: Path) -> None:
@@ -186,9 +141,11 @@ def test_no_panel_of_a_dashboard_is_empty(
     calm(shop, prometheus)
     run_audit(shop, audit_file)
     sku = shop.new_sku(1000)
-    sell_out(shop)
-    deliver_one(shop, sku)
-    cancel_one(shop, sku)
+    work.sell_out(shop)
+    work.deliver_one(shop, sku)
+    work.cancel_one(shop, sku)
+    payment_id = work.owe_notification(shop)
+    work.limit_scratch(shop)
     assert shop.anonymous.get("/v1/orders").status_code == 401
     wanted = {
         (uid, title, expr.replace("$__rate_interval", PARSED_WINDOW))
@@ -201,12 +158,15 @@ def test_no_panel_of_a_dashboard_is_empty(
     def all_filled() -> bool:
         nonlocal empty
         # Rates want work that goes on, and their windows two scrapes.
-        deliver_one(shop, sku)
+        work.hear_of_delivery(lines, work.deliver_one(shop, sku))
+        work.notify_again(shop, payment_id)
+        work.read_beyond_limit(shop)
         empty = {one for one in empty if not is_filled(prometheus.query(one[2]))}
         return not empty
 
     try:
-        shop.eventually(all_filled, timeout_s=PATIENCE_S)
+        with work.told_by_webhook(shop), work.following(shop) as lines:
+            shop.eventually(all_filled, timeout_s=PATIENCE_S)
     except AssertionError:
         pytest.fail(f"{len(empty)} of {len(wanted)} are empty: {sorted(empty)}")
 
@@ -223,7 +183,7 @@ def test_the_shop_is_counted_as_it_was(watched_shop: Shop, prometheus: Prometheu
 
     scraped_since(shop, prometheus, time.time())
     before, money_before = by_state(), collected()
-    deliver_one(shop, sku)
+    work.deliver_one(shop, sku)
     states = ("PENDING", "AWAITING_PAYMENT", "CONFIRMED", "FULFILLING", "SHIPPED", "DELIVERED")
     shop.eventually(lambda: all(by_state()[state] == before.get(state, 0) + 1 for state in states))
     shop.eventually(lambda: collected() == money_before + 7.5)

@@ -17,6 +17,17 @@ def test_children_are_kept_and_overflow_into_one() -> None:
     assert registry.get_sample_value("demo_total", {"kind": "other", "code": "other"}) == 3
 
 
+def test_known_children_are_there_before_anything_has_happened() -> None:
+    registry = CollectorRegistry()
+    kept = metrics.Kept(
+        Counter("demo_rare", "Demo.", ["kind"], registry=registry), children_max=2, known=("a",)
+    )
+    assert registry.get_sample_value("demo_rare_total", {"kind": "a"}) == 0
+    kept["a"].inc()
+    assert registry.get_sample_value("demo_rare_total", {"kind": "a"}) == 1
+    assert registry.get_sample_value("demo_rare_total", {"kind": "b"}) is None
+
+
 def test_a_bound_counts_every_child_and_every_bucket() -> None:
     metrics.Kept(Histogram("demo_bounded_seconds", "Demo.", ["kind"], buckets=(1, 2)), children_max=3)
     metrics.Kept(Counter("demo_bounded", "Demo.", ["kind"]), children_max=3)
