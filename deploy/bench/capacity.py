@@ -34,7 +34,7 @@ class Assumptions:
     """A broker's network, each way: 10 Gbit/s."""
     replication: int = 3
     """Copies of each partition."""
-    readers: int = 2
+    readers: int = 3
     """How often an event is read: by the other service, and by the tail of one gateway."""
     replicas_min: int = 2
     """Replicas of a service, so that one may fail."""
