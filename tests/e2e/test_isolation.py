@@ -123,7 +123,10 @@ def cases(their: Foreign) -> dict[tuple[str, str], list[tuple[dict[str, Any], Ca
             ({"json": order_body((sku, 1))}, unknown),
             ({"json": order_body((sku, 1), payment_terms="prepaid"), "headers": their.key}, unknown),
         ],
-        ("GET", "/v1/orders"): [({"params": {"buyer_ref": "buyer-1"}}, empty("orders"))],
+        ("GET", "/v1/orders"): [
+            ({"params": {"buyer_ref": "buyer-1"}}, empty("orders")),
+            ({"params": {"merchant_id": ids["merchant_id"]}}, empty("orders")),
+        ],
         ("POST", "/v1/quotes"): [({"json": {"currency_code": "EUR", "lines": lines}}, unknown)],
         ("POST", "/v1/imports/products"): [
             (

@@ -19,9 +19,11 @@ pytestmark = pytest.mark.stack
 
 @dataclass
 class Restricted:
-    """Keys of the tenant `demo` that are for something else than what is there."""
+    """Keys of the tenant `demo` for some things, all but one for other than what is there."""
 
     merchants: httpx.Client
+    owner: httpx.Client
+    """Of the merchant whose things are there."""
     warehouses: httpx.Client
 
 
@@ -47,6 +49,7 @@ def restricted(shop: Shop) -> Iterator[Restricted]:
 
         yield Restricted(
             merchants=issued(roles=["merchant"], merchant_ids=["south-lights"]),
+            owner=issued(roles=["merchant"], merchant_ids=["north-lights"]),
             warehouses=issued(roles=["warehouse"], warehouse_ids=["canton"]),
         )
 
@@ -103,6 +106,8 @@ async def test_lists_and_bodies_keep_to_the_keys_scope(
     assert (
         shop.must(merchants.get("/v1/products", params={"ids": foreign.ids["product_id"]}))["products"] == []
     )
+    assert shop.must(merchants.get("/v1/orders"))["orders"] == []
+    assert merchants.get("/v1/orders", params={"merchant_id": "north-lights"}).status_code == 404
     [seen] = shop.must(warehouses.get("/v1/warehouses"))["warehouses"]
     assert seen["warehouse_id"] == "canton"
     for path in ("/v1/stock", "/v1/parcels"):
@@ -112,6 +117,9 @@ async def test_lists_and_bodies_keep_to_the_keys_scope(
     ledger = shop.must(warehouses.get("/v1/stock/ledger", params={"sku": foreign.sku}))
     assert ledger["entries"] == []
     # Its own things are there, and what it does is done in its name.
+    newest = shop.must(restricted.owner.get("/v1/orders", params={"page_size": 500}))["orders"]
+    assert foreign.ids["order_id"] in {one["order_id"] for one in newest}
+    assert {one["merchant_id"] for one in newest} == {"north-lights"}
     booking = {
         "merchant_id": "north-lights",
         "document": "D-2",

@@ -31,7 +31,7 @@ from services.gateway.routes.resource import (
     picked,
 )
 from services.gateway.routes.route import Route
-from services.gateway.routes.scopes import require_order
+from services.gateway.routes.scopes import narrowed, require_order
 from services.gateway.schemas.orders import (
     CancelOrder,
     Order,
@@ -153,12 +153,17 @@ class Orders(Resource):
             page_token=query["page_token"],
             buyer_ref=query["buyer_ref"],
             state=query["state"],
+            merchant_id=narrowed(call, "merchants"),
         )
         for name in ("create_time_from", "create_time_before"):
             if query[name] is not None:
                 times.write(getattr(request, name), query[name])
         page = await self.clients.call(self.clients.orders.ListOrders, request)
-        orders = [order_of(order) for order in page.orders]
+        # Orders of the release before knows no merchant in a filter: what it gives beyond is nobody's to see here.
+        merchant_id = request.merchant_id
+        orders = [
+            order_of(order) for order in page.orders if not merchant_id or order.merchant_id == merchant_id
+        ]
         if (fields := query[params.FIELDS]) is not None:
             sparse = [msgspec.Raw(picked(encode(order), fields)) for order in orders]
             return document({"orders": sparse, "next_page_token": page.next_page_token})
@@ -284,10 +289,11 @@ class Orders(Resource):
                 "GET",
                 "/v1/orders",
                 self.page,
-                allow("storefront", "reader"),
+                allow("storefront", "merchant", "reader"),
                 "orders",
                 "List orders, newest first",
                 query=(
+                    params.text("merchant_id", "Only this merchant's.", chars_max=40),
                     params.word("state", "Only in this state.", STATE.number_of),
                     params.text("buyer_ref", "Only this buyer's.", chars_max=128),
                     params.moment("create_time_from", "Only created at or after."),
@@ -296,7 +302,8 @@ class Orders(Resource):
                     *params.paging(500, 50),
                 ),
                 answer=OrderPage,
-                reasons=("PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+                reasons=("FIELD_REQUIRED", "MERCHANT_NOT_FOUND", "PAGE_TOKEN_INVALID", "PAGE_TOKEN_MISMATCH"),
+                scopes=MERCHANTS,
             ),
             Route(
                 "GET",

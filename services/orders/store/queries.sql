@@ -298,32 +298,50 @@ FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
 JOIN orders AS o ON o.order_id = k.order_id AND o.tenant_id = k.tenant_id;
 
 -- name: select_page
--- A page of a tenant's orders, newest first: created from $2 and before $3, older than the row ($4, $5).
+-- A page of a tenant's orders in the states of $7, newest first: created from $2 and before $3, older than the row
+-- ($4, $5). The index by state gives the newest of each; the newest of these are the page.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
        o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
-FROM orders AS o
-WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
-ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
+FROM (
+    SELECT newest.order_id
+    FROM unnest($7::text[]) AS asked (state)
+    CROSS JOIN LATERAL (
+        SELECT p.create_time, p.order_id FROM orders AS p
+        WHERE p.tenant_id = $1 AND p.state = asked.state
+          AND p.create_time >= $2 AND p.create_time < $3 AND (p.create_time, p.order_id) < ($4, $5)
+        ORDER BY p.create_time DESC, p.order_id DESC LIMIT $6
+    ) AS newest
+    ORDER BY newest.create_time DESC, newest.order_id DESC LIMIT $6
+) AS page JOIN orders AS o USING (order_id)
+ORDER BY o.create_time DESC, o.order_id DESC;
+
+-- name: select_page_of_merchant
+-- The same for one merchant, $8. It reads no more than a page for each state, however many orders others have.
+SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
+       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
+       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
+FROM (
+    SELECT newest.order_id
+    FROM unnest($7::text[]) AS asked (state)
+    CROSS JOIN LATERAL (
+        SELECT p.create_time, p.order_id FROM orders AS p
+        WHERE p.tenant_id = $1 AND p.merchant_id = $8 AND p.state = asked.state
+          AND p.create_time >= $2 AND p.create_time < $3 AND (p.create_time, p.order_id) < ($4, $5)
+        ORDER BY p.create_time DESC, p.order_id DESC LIMIT $6
+    ) AS newest
+    ORDER BY newest.create_time DESC, newest.order_id DESC LIMIT $6
+) AS page JOIN orders AS o USING (order_id)
+ORDER BY o.create_time DESC, o.order_id DESC;
 
 -- name: select_page_of_buyer
--- The same for one buyer, and for one state where $8 is not NULL.
+-- The same for one buyer: in one state where $8 is not NULL, and of one merchant where $9 is not empty.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
        o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
 FROM orders AS o
 WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
-  AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8)
-ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
-
--- name: select_page_in_state
--- The same for one state.
-SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
-       o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
-       o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
-FROM orders AS o
-WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
-  AND o.state = $7
+  AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8) AND ($9 = '' OR o.merchant_id = $9)
 ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
 
 -- name: select_lines

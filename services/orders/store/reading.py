@@ -28,6 +28,7 @@ class Filter(NamedTuple):
     state: OrderState | None = None
     create_time_from: datetime | None = None
     create_time_before: datetime | None = None
+    merchant_id: str = ""
 
 
 class Position(NamedTuple):
@@ -75,14 +76,17 @@ async def load_page(
         *(after or Position(_END, _LAST_ID)),
         size + 1,
     )
+    states = list(OrderState) if wanted.state is None else [wanted.state]
     if wanted.buyer_ref:
         rows = await connection.fetch(
-            queries()["select_page_of_buyer"], *bounds, wanted.buyer_ref, wanted.state
+            queries()["select_page_of_buyer"], *bounds, wanted.buyer_ref, wanted.state, wanted.merchant_id
         )
-    elif wanted.state is not None:
-        rows = await connection.fetch(queries()["select_page_in_state"], *bounds, wanted.state)
+    elif wanted.merchant_id:
+        rows = await connection.fetch(
+            queries()["select_page_of_merchant"], *bounds, states, wanted.merchant_id
+        )
     else:
-        rows = await connection.fetch(queries()["select_page"], *bounds)
+        rows = await connection.fetch(queries()["select_page"], *bounds, states)
     kept = _within_lines_max([row["line_count"] for row in rows[:size]])
     views = [view_of(row) for row in rows[:kept]]
     await _complete(connection, views)

@@ -1,5 +1,6 @@
 """Getting, listing and history: pages that neither repeat nor lose an order, and nothing of another tenant."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from services.orders import rpc
 from services.orders.domain.states import FINAL, OrderState
 from services.orders.store import reading
 from services.orders.store.rows import queries
-from tests.integration.orders.messages import TENANT, product_of, request_of
+from tests.integration.orders.messages import MERCHANT, TENANT, product_of, request_of
 from tests.integration.orders.running import Running, now, refused, running
 
 pytestmark = pytest.mark.postgres
@@ -66,6 +67,38 @@ async def test_filters(dsn: str) -> None:
         assert (await pages(orders, create_time_from=second))[0][-1] == mine[1]
 
 
+async def test_the_list_of_a_merchant_is_that_of_its_tenant_without_the_others_orders(dsn: str) -> None:
+    async with running(dsn) as orders:
+        for turn in range(4):
+            await orders.placed(buyer_ref="me", lines={"FRIDGE": 1})
+            await orders.placed(buyer_ref="me")
+            wig = await orders.placed(buyer_ref="you")
+            if turn % 2:
+                await orders.cancel(wig)
+        listed = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT))
+        moments = sorted({order.create_time.ToMicroseconds() for order in listed.orders})
+        middle = Timestamp()
+        middle.FromMicroseconds(moments[len(moments) // 2])
+        filters: list[dict[str, Any]] = [
+            {},
+            {"state": pb.ORDER_STATE_PENDING},
+            {"state": pb.ORDER_STATE_CANCELLED},
+            {"state": pb.ORDER_STATE_SHIPPED},
+            {"create_time_from": middle},
+            {"create_time_before": middle, "state": pb.ORDER_STATE_PENDING},
+            {"buyer_ref": "me"},
+            {"buyer_ref": "you", "state": pb.ORDER_STATE_CANCELLED},
+        ]
+        for wanted in filters:
+            of_all = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, **wanted))
+            for merchant_id in (MERCHANT, "guangzhou-cold", "nobody"):
+                expected = [one.order_id for one in of_all.orders if one.merchant_id == merchant_id]
+                for size in (1, 3, 100):
+                    found = await pages(orders, merchant_id=merchant_id, page_size=size, **wanted)
+                    assert [order_id for page in found for order_id in page] == expected
+                    assert len(found) == max(1, -(-len(expected) // size))
+
+
 async def test_a_page_of_long_orders_ends_early(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_LINES_MAX", 5)
     async with running(dsn) as orders:
@@ -99,8 +132,28 @@ async def test_an_index_leads_to_the_orders_of_any_state(dsn: str) -> None:
         await many_orders(connection)
         bounds = (TENANT, datetime(1970, 1, 1, tzinfo=UTC), now(), now(), UUID(int=0), 51)
         for state in OrderState:
-            plan = await plan_of(connection, "select_page_in_state", *bounds, state)
+            plan = await plan_of(connection, "select_page", *bounds, [state])
             assert "orders_by_state" in plan, plan
+
+
+async def test_a_page_reads_no_more_than_its_size_in_each_state(dsn: str) -> None:
+    async with running(dsn) as orders, orders.desk.db.connection() as connection:
+        await many_orders(connection)
+        bounds = (TENANT, datetime(1970, 1, 1, tzinfo=UTC), now(), now(), UUID(int=0), 51)
+        for states in (list(OrderState), [OrderState.SHIPPED], [OrderState.DELIVERED]):
+            for name, index, merchant in (
+                ("select_page", "orders_by_state", ()),
+                ("select_page_of_merchant", "orders_by_merchant", ("m7",)),
+                ("select_page_of_merchant", "orders_by_merchant", ("nobody",)),
+            ):
+                plan = await plan_of(
+                    connection, name, *bounds, states, *merchant, how="ANALYZE, TIMING OFF, COSTS OFF"
+                )
+                [search] = [line for line in plan.splitlines() if index in line]
+                [rows] = re.findall(r"actual rows=([\d.]+)", search)
+                assert float(rows) <= 51, plan
+                assert "Seq Scan" not in plan, plan
+                assert "Rows Removed" not in plan, plan
 
 
 async def test_the_age_of_the_oldest_is_looked_up_and_not_searched(dsn: str) -> None:
@@ -130,13 +183,13 @@ async def test_open_orders_are_counted_by_their_small_index_and_only_so_far(dsn:
 
 
 async def many_orders(connection: Connection) -> None:
-    """Orders of the last 10,000 seconds in four states, two of them final."""
+    """Orders of the last 10,000 seconds, of 20 merchants, in four states, two of them final."""
     await connection.execute(
         """
         INSERT INTO orders (order_id, tenant_id, merchant_id, buyer_ref, currency_code, total_minor, line_count,
                             ship_to, region_code, payment_terms, language_code, create_time, state, version,
                             update_time)
-        SELECT gen_random_uuid(), $1, 'm', 'b', 'EUR', 1, 1, '{}', 'ES', 'PREPAID', 'en',
+        SELECT gen_random_uuid(), $1, 'm' || n % 20, 'b', 'EUR', 1, 1, '{}', 'ES', 'PREPAID', 'en',
                now() - make_interval(secs => n),
                (ARRAY['PENDING', 'CONFIRMED', 'DELIVERED', 'CANCELLED'])[1 + n % 4], 1, now()
         FROM generate_series(1, 10000) AS n
@@ -146,9 +199,9 @@ async def many_orders(connection: Connection) -> None:
     await connection.execute("ANALYZE orders")
 
 
-async def plan_of(connection: Connection, name: str, *arguments: object) -> str:
-    """How PostgreSQL would run a statement."""
-    rows = await connection.fetch(f"EXPLAIN {queries()[name]}", *arguments)
+async def plan_of(connection: Connection, name: str, *arguments: object, how: str = "COSTS") -> str:
+    """How PostgreSQL would run a statement, or has run it."""
+    rows = await connection.fetch(f"EXPLAIN ({how}) {queries()[name]}", *arguments)
     return "\n".join(row[0] for row in rows)
 
 
@@ -159,10 +212,12 @@ async def test_bad_requests(dsn: str) -> None:
         reply = await orders.stub.ListOrders(pb.ListOrdersRequest(tenant_id=TENANT, page_size=1))
         bad: list[tuple[str, dict[str, Any]]] = [
             ("PAGE_TOKEN_MISMATCH", {"page_token": reply.next_page_token, "buyer_ref": "x"}),
+            ("PAGE_TOKEN_MISMATCH", {"page_token": reply.next_page_token, "merchant_id": "x"}),
             ("PAGE_TOKEN_INVALID", {"page_token": "rubbish"}),
             ("FIELD_INVALID", {"page_size": -1}),
             ("FIELD_INVALID", {"state": 99}),
             ("FIELD_INVALID", {"buyer_ref": "x" * 129}),
+            ("FIELD_INVALID", {"merchant_id": "x" * 41}),
             ("FIELD_INVALID", {"create_time_from": Timestamp(seconds=-1)}),
         ]
         for reason, changed in bad:
