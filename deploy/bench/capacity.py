@@ -35,7 +35,7 @@ class Assumptions:
     replication: int = 3
     """Copies of each partition."""
     readers: int = 3
-    """How often an event is read: by the other service, and by the tail of one gateway."""
+    """How often an event is read: by the other service, by webhooks, and by the tail of one gateway."""
     replicas_min: int = 2
     """Replicas of a service, so that one may fail."""
 
