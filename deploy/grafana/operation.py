@@ -355,6 +355,10 @@ def _saturation() -> Row:
                     "{{route_class}} of a {{of}}",
                 ),
                 Query("max(sampan_gateway_rate_limit_alone_seconds)", "alone, s"),
+                Query(
+                    "sum by (answer) (rate(sampan_gateway_failed_credentials_total[$__rate_interval]))",
+                    "no good credential, {{answer}}",
+                ),
             ),
             graph(
                 "Items in queues",

@@ -6,7 +6,7 @@ way through the framework would be the larger part of the work, for a placement 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -17,23 +17,26 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.chassis import log, metrics, trace
 from services.chassis.errors import DomainError
 from services.gateway.auth import Callers
-from services.gateway.call import Call, read_query
+from services.gateway.call import Call, by_name, read_query
 from services.gateway.catalogue import CATALOGUE
 from services.gateway.compression import compressed
 from services.gateway.cors import Cors
 from services.gateway.cycle import CYCLE
 from services.gateway.errors import Problem
+from services.gateway.failed_credentials import FailedCredentials
 from services.gateway.languages import ACCEPT
 from services.gateway.limits import RateLimits
 from services.gateway.params import PATH_IDS
-from services.gateway.refusals import busy, problem_reply, turned_away
+from services.gateway.refusals import BUSY, problem_reply, turned_away
 from services.gateway.repetitions import Repetitions
 from services.gateway.routes.route import EVENT_STREAM_MEDIA_TYPE, Answer, Route
-from services.gateway.routing import Router, Served, route_of
+from services.gateway.routing import UNMATCHED, Router, Served, route_of
 from services.gateway.sent import Sent, request_id
 from services.gateway.titles import language_for
 
 PREFLIGHT = "preflight"
+CREDITED = b"/v1/"
+"""Below it every route wants a credential, but those that want a signature."""
 _HOT = frozenset(
     (
         ("POST", "/v1/orders"),
@@ -69,6 +72,7 @@ class Edge:
         routes: Sequence[Route],
         callers: Callers,
         limits: RateLimits,
+        failed: FailedCredentials,
         *,
         requests_max: int,
         cors: Cors | None = None,
@@ -76,6 +80,7 @@ class Edge:
     ) -> None:
         self._callers = callers
         self._limits = limits
+        self._failed = failed
         self._cors = cors
         self._requests_max = requests_max
         self._in_flight = 0
@@ -93,6 +98,12 @@ class Edge:
             for route in routes
             if route.is_open is not None and not route.path_names
         }
+        # Below these no credential is looked at.
+        self._uncredited = tuple(
+            route.path.partition("{")[0].encode()
+            for route in routes
+            if route.roles is None and route.is_signed
+        )
         self._router = Router(routes, self.run, partial(compressed, bytes_min=compress_bytes_min))
         _IN_FLIGHT.set_function(lambda: self._in_flight)
 
@@ -120,26 +131,33 @@ class Edge:
                 self._in_flight -= 1
             self._note(call.method, scope, sent, time.perf_counter() - started, parent)
 
-    def turn_away(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-        """The whole answer to a request that its route does not let in now, made before anything else is done for
-        it; None for all others."""
+    def turn_away(
+        self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str
+    ) -> bytes | None:
+        """The whole answer to a request that its route does not let in now, or whose key is not known and whose address
+        has failed too often, made before anything else is done for it; None for all others."""
         route = self._gated.get((method, target))
-        if route is None or route.is_open is None or route.is_open():
+        is_shut = route is not None and route.is_open is not None and not route.is_open()
+        if not is_shut and not self._failed.is_any_limited:
             return None
-        parent = given_id = wanted = None
-        for name, value in headers:
-            if name == trace.HEADER_BYTES:
-                parent = value
-            elif name == b"x-request-id":
-                given_id = value
-            elif name == ACCEPT:
-                wanted = value
-            elif name == b"origin" and self._cors is not None:
-                # A page can read a refusal only with the headers that the longer way adds.
-                return None
-        traceparent = trace.incoming(_text(parent))
-        _REQUESTS[route.method, route.path, "429"].inc()
-        return turned_away(traceparent.encode(), request_id(given_id, traceparent), language_for(wanted))
+        found = by_name(headers)
+        if self._cors is not None and b"origin" in found:
+            # A page can read a refusal only with the headers that the longer way adds.
+            return None
+        problem = BUSY if is_shut else self._limited(target, found, peer)
+        if problem is None:
+            return None
+        traceparent = trace.incoming(_text(found.get(trace.HEADER_BYTES)))
+        _REQUESTS[
+            _method_label(method.decode("latin-1")), UNMATCHED if route is None else route.path, "429"
+        ].inc()
+        given_id, language = found.get(b"x-request-id"), language_for(found.get(ACCEPT))
+        return turned_away(problem, traceparent.encode(), request_id(given_id, traceparent), language)
+
+    def _limited(self, target: bytes, headers: Mapping[bytes, bytes], peer: str) -> Problem | None:
+        if not target.startswith(CREDITED) or target.startswith(self._uncredited):
+            return None
+        return self._failed.limited(peer, headers) if self._callers.is_unknown(headers) else None
 
     async def _serve(self, call: Call, sent: Sent, traceparent: str) -> None:
         scope = call.scope
@@ -148,12 +166,12 @@ class Edge:
         if self._cors is not None and await self._crossed(self._cors, call, sent):
             return
         if self._in_flight > self._requests_max:
-            await sent.reply(problem_reply(busy(), call), call)
+            await sent.reply(problem_reply(BUSY, call), call)
         elif (found := self._find_hot(call.method, scope["path"])) is not None:
             served, path_value = found
             sent.route = served.route.path
             if served.route.is_open is not None and not served.route.is_open():
-                await sent.reply(problem_reply(busy(), call), call)
+                await sent.reply(problem_reply(BUSY, call), call)
             else:
                 await sent.reply(await self.run(served, call, path_value), call)
         else:
@@ -220,6 +238,8 @@ class Edge:
             with self._repetitions.first(route.path, call):
                 return await route.run(call)
         except Problem as problem:
+            if problem.status == HTTPStatus.UNAUTHORIZED:
+                problem = self._failed.note(call.peer, call.headers) or problem
             return problem_reply(problem, call)
         except DomainError as error:
             if error.code in _FAULTS_OF_OURS:
@@ -234,7 +254,7 @@ class Edge:
         route = sent.route or route_of(scope)
         # 499: the client went away before there was an answer.
         status = sent.status or 499
-        method = method if method in _METHODS else "other"
+        method = _method_label(method)
         _REQUESTS[method, route, str(status)].inc()
         _SECONDS[method, route].observe(seconds)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or trace.is_sampled(traceparent):
@@ -261,6 +281,10 @@ def _describe(span: trace.OpenSpan, method: str, route: str, status: int) -> Non
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         attributes["error.type"] = str(status)
     span.describe(attributes, name=f"{method} {route}")
+
+
+def _method_label(method: str) -> str:
+    return method if method in _METHODS else "other"
 
 
 def _text(header: bytes | None) -> str | None:

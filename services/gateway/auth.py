@@ -174,6 +174,17 @@ class Callers:
             raise _starting()
         return caller
 
+    def is_unknown(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request carries what is certainly no good credential, as far as that is told at once."""
+        if not self._is_caught_up():
+            return False
+        try:
+            credential = _credential_in(headers)
+            may_be_token = self._tokens is not None and _is_like_token(credential, headers)
+            return not may_be_token and self._ring.find(credential) is None
+        except Problem:
+            return False
+
     async def still_known(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the credential of a request that is long under way would be taken now; so it is where its issuer
         cannot be asked."""
@@ -192,7 +203,7 @@ class Callers:
         if not self._is_caught_up():
             # Before that a good key would look unknown, and its owner would give it up.
             raise _starting()
-        if self._tokens is not None and credential.count(b".") == 2 and b"authorization" in headers:
+        if self._tokens is not None and _is_like_token(credential, headers):
             caller = await self._tokens.caller(credential)
             self._ring.admit(caller)
             return caller
@@ -220,6 +231,10 @@ def _credential_in(headers: Mapping[bytes, bytes]) -> bytes:
     raise Problem(
         "CREDENTIAL_REQUIRED", "the request carries neither an API key nor a token", headers=dict(_CHALLENGE)
     )
+
+
+def _is_like_token(credential: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    return credential.count(b".") == 2 and b"authorization" in headers
 
 
 def claims_text(value: Any) -> list[str] | None:

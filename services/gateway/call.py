@@ -99,6 +99,14 @@ async def _disconnected(receive: Receive) -> None:
         continue
 
 
+def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by lower-case name; several of one name are joined by commas, as HTTP says."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
+
+
 class Call:
     """One request, after authentication. `path` and `query` hold what the route declares, decoded and checked."""
 
@@ -122,10 +130,7 @@ class Call:
         self.receive = receive
         self.method: str = scope["method"]  # type: ignore[typeddict-item]
         self.traceparent = ""
-        # By lower-case name; several of one name are joined by commas, as HTTP says.
-        self.headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            self.headers[name] = self.headers[name] + b", " + value if name in self.headers else value
+        self.headers = by_name(scope["headers"])
         self.caller: Caller = _NOBODY
         self.is_stream = False
         # What its answer tells of the caller's rate limits.
@@ -136,6 +141,12 @@ class Call:
         self.settle: Callable[[], None] = _is_settled
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end of the connection; empty where it has none."""
+        client = self.scope["client"]
+        return client[0] if client else ""
 
     @property
     def tenant_id(self) -> str:

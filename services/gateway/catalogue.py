@@ -226,6 +226,14 @@ _CATALOGUE = (
     ("MERCHANTS_MIXED", 422, "Several merchants", "An order's lines must all be of one merchant."),
     ("TOTAL_TOO_LARGE", 422, "Total too large", "The total exceeds what can be represented."),
     (
+        "TOO_MANY_FAILURES",
+        429,
+        "Too many failures",
+        "Too many requests of the client's address had no good credential; those that have one are let in. See the "
+        "headers `RateLimit` and `RateLimit-Policy`.",
+        True,
+    ),
+    (
         "RATE_LIMITED",
         429,
         "Limit used up",

@@ -9,6 +9,7 @@ from services.chassis.config import Port, ProcessSettings
 from services.chassis.tls import Files, Watched
 from services.chassis.transport import PemFile
 from services.gateway.auth import ApiKey
+from services.gateway.client_addresses import ClientAddresses, ProxyHeader, networks_of
 from services.gateway.connections import Limits
 from services.gateway.cors import origins_of
 from services.gateway.routes.route import RouteClass
@@ -154,6 +155,25 @@ class GatewaySettings(ProcessSettings):
         le=10,
         description="Seconds between two exchanges with access of what the replicas have let in.",
     )
+    failed_credentials_per_minute: int = Field(
+        default=300,
+        ge=0,
+        le=1_000_000,
+        description="Requests without a good credential that one client address (of IPv6: a /64) may send to a gateway "
+        "per minute; beyond, 429 for those that have none. 0: no limit.",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        max_length=4096,
+        description="Networks of the proxies in front of the gateway, as 10.0.0.0/8, separated by commas: of a request "
+        "that comes from one of them the client is the right-most address in GATEWAY_PROXY_HEADER that is in none. "
+        "Empty: the client is who connects.",
+    )
+    proxy_header: ProxyHeader = Field(
+        default="x-forwarded-for",
+        description="The header to which trusted proxies add whom they saw: x-forwarded-for or forwarded (RFC 7239). "
+        "Name the one that all of them write: the other is as a client wants it.",
+    )
     streams_max: int = Field(default=2000, ge=1, description="Event streams at a time; beyond, 429.")
     streams_of_caller_max: int = Field(
         default=20,
@@ -218,6 +238,16 @@ class GatewaySettings(ProcessSettings):
     def _origins(cls, text: str) -> str:
         origins_of(text)
         return text
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        networks_of(text)
+        return text
+
+    def client_addresses(self) -> ClientAddresses:
+        """Whose requests are whose."""
+        return ClientAddresses(networks_of(self.trusted_proxies), self.proxy_header)
 
     oidc_issuer: str = Field(
         default="",

@@ -64,8 +64,8 @@ class Limits:
 
 
 Headers = list[tuple[bytes, bytes]]
-TurnAway = Callable[[bytes, bytes, Headers], bytes | None]
-"""Takes a request's method, target and headers; the whole answer if it is not let in."""
+TurnAway = Callable[[bytes, bytes, Headers, str], bytes | None]
+"""Takes a request's method, target and headers, and the peer's address; the whole answer if it is not let in."""
 
 
 class BoundedConfig(uvicorn.Config):
@@ -177,7 +177,9 @@ class Connection(HttpToolsProtocol):
         if parser.should_upgrade():
             return
         if not _is_at_work(self.cycle):
-            refusal = self.config.turn_away(method, self.url, self.headers)
+            refusal = self.config.turn_away(
+                method, self.url, self.headers, self.client[0] if self.client else ""
+            )
             if refusal is not None:
                 self._turn_away(refusal)
                 return

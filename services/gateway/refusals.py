@@ -1,7 +1,7 @@
 """Refusals as the bytes that are sent. A flood of one and the same is written once."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 
 from litestar.types import ASGIApp
 
@@ -87,23 +87,31 @@ def problem_reply(problem: Problem, call: Call) -> Reply:
 
 
 def busy() -> Problem:
-    """The problem of a request that is not let in now."""
+    """The problem of a request that is not let in now, to be raised."""
     return Problem("OVERLOADED", "too much work at a time", retry_after_s=1)
 
 
-def turned_away(traceparent: bytes, request_id: bytes, language: str) -> bytes:
-    """The whole answer to a request of which nothing but its head was looked at."""
-    return _turned_away(language) % (traceparent, request_id, traceparent[3:35])
+BUSY = busy()
+"""To be answered: what is raised again and again grows with each traceback."""
 
 
-@cache
-def _turned_away(language: str) -> bytes:
+def turned_away(problem: Problem, traceparent: bytes, request_id: bytes, language: str) -> bytes:
+    """The whole answer, 429, to a request of which nothing but its head was looked at.
+
+    It is made once for a problem: hand in the same one again and again.
+    """
+    return _turned_away(problem, language) % (traceparent, request_id, traceparent[3:35])
+
+
+@lru_cache(maxsize=REFUSALS_MAX)
+def _turned_away(problem: Problem, language: str) -> bytes:
     """Wants traceparent, request id and trace id."""
     trace_id = "0" * 32
-    body = problem_json(busy(), trace_id, language).replace(b"%", b"%%")
+    body = problem_json(problem, trace_id, language).replace(b"%", b"%%")
+    own = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
     head = (
-        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\ncontent-language: %b\r\n%b: %b\r\n"
-        b"retry-after: 1\r\ncontent-length: %d\r\ntraceparent: %%b\r\nx-request-id: %%b\r\n\r\n"
-        % (_PROBLEM, language.encode(), *languages.VARY, len(body))
+        b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\ncontent-language: %b\r\n%b: %b\r\n%b"
+        b"retry-after: %d\r\ncontent-length: %d\r\ntraceparent: %%b\r\nx-request-id: %%b\r\n\r\n"
+        % (_PROBLEM, language.encode(), *languages.VARY, own, problem.retry_after_s or 1, len(body))
     )
     return head + body.replace(trace_id.encode(), b"%b")

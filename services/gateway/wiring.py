@@ -18,6 +18,7 @@ from services.gateway.clients import Clients
 from services.gateway.collector import PlacementCollector
 from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins_of
+from services.gateway.failed_credentials import FailedCredentials
 from services.gateway.limits import RateLimits
 from services.gateway.limits_exchange import LimitsExchange
 from services.gateway.openapi import openapi_document
@@ -196,6 +197,7 @@ class Gateway:
             self.routes,
             callers,
             self.limits,
+            FailedCredentials(settings.client_addresses(), per_minute=settings.failed_credentials_per_minute),
             requests_max=settings.requests_max,
             cors=Cors(origins) if origins else None,
             compress_bytes_min=settings.compress_bytes_min,

@@ -9,9 +9,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from deploy.local.services import ServiceProcess
-from deploy.local.settings import LOOPBACK, free_ports
 from tests.e2e.conftest import Shop
+from tests.e2e.gateways import further_gateway
 from tests.e2e.test_access import Marketplace
 
 pytestmark = pytest.mark.stack
@@ -30,22 +29,8 @@ def market(shop: Shop) -> Iterator[Marketplace]:
 @pytest.fixture(scope="module")
 def second_gateway(shop: Shop) -> Iterator[str]:
     """The address of another gateway beside that of the stack."""
-    port, admin_port = free_ports(2)
-    stack = shop.stack
-    environment = stack.settings.service_environment(bootstrap=stack.bootstrap, dsns=stack.dsns)
-    gateway = ServiceProcess(
-        "gateway",
-        environment | {"GATEWAY_PORT": str(port), "GATEWAY_ADMIN_PORT": str(admin_port)},
-        admin_url=f"http://{LOOPBACK}:{admin_port}",
-        pid_file=stack.settings.pids / "gateway-2.pid",
-        log_file=stack.settings.logs / "gateway-2.log",
-    )
-    gateway.start()
-    try:
-        gateway.wait_ready()
-        yield f"http://{LOOPBACK}:{port}"
-    finally:
-        gateway.stop()
+    with further_gateway(shop) as gateway:
+        yield gateway.url
 
 
 class Reader:

@@ -57,7 +57,7 @@ class Door:
         self.config = BoundedConfig(
             self._serve,
             LIMITS,
-            lambda method, target, headers: REFUSAL if self.is_shut else None,
+            lambda method, target, headers, peer: REFUSAL if self.is_shut else None,
             loop="none",
             ws="none",
             lifespan="off",
