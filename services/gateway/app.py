@@ -138,7 +138,8 @@ class Edge:
         has failed too often, made before anything else is done for it; None for all others."""
         route = self._gated.get((method, target))
         is_shut = route is not None and route.is_open is not None and not route.is_open()
-        if not is_shut and not self._failed.is_any_limited:
+        # What is written here has a body, which no answer to HEAD may have.
+        if not is_shut and (method == b"HEAD" or not self._failed.is_any_limited):
             return None
         found = by_name(headers)
         if self._cors is not None and b"origin" in found:

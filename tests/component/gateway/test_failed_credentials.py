@@ -73,6 +73,13 @@ async def test_what_a_known_key_is_told_stays_as_it_is(start: Start) -> None:
     assert_problem(await system.storefront.get("/v1/parcels"), 403, "ROLE_MISSING")
 
 
+async def test_an_answer_to_head_has_no_body_that_would_be_taken_for_the_next_answer(start: Start) -> None:
+    system = await start(failed_credentials_per_minute=1)
+    await exhaust(system, 1)
+    assert (await system.anonymous.head(PATH, headers=WRONG)).status_code == 405
+    assert_limited(await system.anonymous.get(PATH, headers=WRONG), 1)
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/problems"])
 async def test_what_needs_no_key_is_served_to_who_has_failed_too_often(start: Start, path: str) -> None:
     system = await start(failed_credentials_per_minute=1)
