@@ -21,7 +21,7 @@ Waiting = tuple[pb.PlaceOrderRequest, asyncio.Future[pb.PlaceOrderResult], float
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Half of what a gRPC message may have: one tenant's large orders must not fail the call of all."""
 SHARED_ORDERS_MIN = 16
-"""Fewer orders than this always travel in one call."""
+"""A call's share of the orders is at least this: smaller ones would cost more than they save."""
 REST_S_MIN = 0.1
 """With less time than this left an order no longer joins a call, whose deadline it would set for all others."""
 
@@ -52,6 +52,7 @@ class PlacementCollector:
         self._place_s_max = place_s_max
         self._waiting: deque[Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        # Orders in calls in flight.
         self._carried = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         # One timer for the oldest that waits: one for each order was a twentieth of the gateway's work.
@@ -114,10 +115,10 @@ class PlacementCollector:
             next((one.traceparent for one, _, _ in batch if trace.is_sampled(one.traceparent)), None)
         )
         self._carried += len(batch)
-        self._start_call()
-        _BATCH_ORDERS.observe(len(batch))
-        crash_point("gateway.place.before_call")
         try:
+            self._start_call()
+            _BATCH_ORDERS.observe(len(batch))
+            crash_point("gateway.place.before_call")
             reply = await self._batch_place(pb.BatchPlaceOrdersRequest(requests=[one for one, _, _ in batch]))
             crash_point("gateway.place.before_answer")
             if len(reply.results) != len(batch):

@@ -49,7 +49,10 @@ class Teller(NamedTuple):
 
 
 class Telling:
-    """Makes the deliveries of events. `after_made` is called behind the commit of a batch that made some."""
+    """Makes the deliveries of events.
+
+    `after_made` is called behind the commit of a batch that made some; once too often where an attempt was rolled back.
+    """
 
     def __init__(self, after_made: Callable[[], None] = lambda: None) -> None:
         self._after_made = after_made

@@ -33,7 +33,8 @@ class Independent:
     """A handler to which each event counts by itself: in any order, after a gap, and twice without a second effect.
 
     Of such a group no versions are kept, which would cost a row for every aggregate, and no event waits for another
-    that is parked. Of snapshots it still gets only the newest of a batch.
+    that is parked. Of snapshots it still gets only the newest of a batch. A replay goes aggregate by aggregate as
+    ever, and stops at the first event that fails again: discard it, and the others follow.
     """
 
     handle: Handler

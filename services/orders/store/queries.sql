@@ -317,7 +317,8 @@ FROM (
 ORDER BY o.create_time DESC, o.order_id DESC;
 
 -- name: select_page_of_merchant
--- The same for one merchant, $8. It reads no more than a page for each state, however many orders others have.
+-- The same for one merchant, $8, and for one buyer of it where $9 is not empty. It reads the merchant's own orders only,
+-- and without a buyer no more of them than a page for each state.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
        o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
@@ -326,7 +327,7 @@ FROM (
     FROM unnest($7::text[]) AS asked (state)
     CROSS JOIN LATERAL (
         SELECT p.create_time, p.order_id FROM orders AS p
-        WHERE p.tenant_id = $1 AND p.merchant_id = $8 AND p.state = asked.state
+        WHERE p.tenant_id = $1 AND p.merchant_id = $8 AND p.state = asked.state AND ($9 = '' OR p.buyer_ref = $9)
           AND p.create_time >= $2 AND p.create_time < $3 AND (p.create_time, p.order_id) < ($4, $5)
         ORDER BY p.create_time DESC, p.order_id DESC LIMIT $6
     ) AS newest
@@ -335,13 +336,13 @@ FROM (
 ORDER BY o.create_time DESC, o.order_id DESC;
 
 -- name: select_page_of_buyer
--- The same for one buyer: in one state where $8 is not NULL, and of one merchant where $9 is not empty.
+-- The same for one buyer, in one state where $8 is not NULL.
 SELECT o.order_id, o.tenant_id, o.merchant_id, o.state, o.version, o.currency_code, o.total_minor,
        o.payment_terms, o.payment_expire_time, o.payment_state, o.payment_id, o.reason, o.sourcing, o.traceparent,
        o.region_code, o.buyer_ref, o.ship_to::text AS ship_to, o.create_time, o.update_time, o.line_count
 FROM orders AS o
 WHERE o.tenant_id = $1 AND o.create_time >= $2 AND o.create_time < $3 AND (o.create_time, o.order_id) < ($4, $5)
-  AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8) AND ($9 = '' OR o.merchant_id = $9)
+  AND o.buyer_ref = $7 AND ($8::text IS NULL OR o.state = $8)
 ORDER BY o.create_time DESC, o.order_id DESC LIMIT $6;
 
 -- name: select_lines

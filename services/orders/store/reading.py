@@ -77,13 +77,13 @@ async def load_page(
         size + 1,
     )
     states = list(OrderState) if wanted.state is None else [wanted.state]
-    if wanted.buyer_ref:
+    if wanted.merchant_id:
         rows = await connection.fetch(
-            queries()["select_page_of_buyer"], *bounds, wanted.buyer_ref, wanted.state, wanted.merchant_id
+            queries()["select_page_of_merchant"], *bounds, states, wanted.merchant_id, wanted.buyer_ref
         )
-    elif wanted.merchant_id:
+    elif wanted.buyer_ref:
         rows = await connection.fetch(
-            queries()["select_page_of_merchant"], *bounds, states, wanted.merchant_id
+            queries()["select_page_of_buyer"], *bounds, wanted.buyer_ref, wanted.state
         )
     else:
         rows = await connection.fetch(queries()["select_page"], *bounds, states)

@@ -32,8 +32,8 @@ async def listening(connection: Connection, tenant_ids: Collection[str]) -> set[
     return await store.listening_tenants(connection, sorted(tenant_ids)) if tenant_ids else set()
 
 
-async def enqueue(connection: Connection, told: Sequence[Message]) -> int:
-    """Makes a delivery of each message for each endpoint that wants it, in the given transaction; how many."""
+async def enqueue(connection: Connection, told: Sequence[Message]) -> bool:
+    """Makes a delivery of each message for each endpoint that wants it, in the given transaction; whether any does."""
     of_tenant: dict[str, list[Message]] = defaultdict(list)
     for message in told:
         of_tenant[message.tenant_id].append(message)
@@ -47,7 +47,7 @@ async def enqueue(connection: Connection, told: Sequence[Message]) -> int:
     ]
     if made:
         await store.insert_deliveries(connection, made)
-    return len(made)
+    return bool(made)
 
 
 class Deliveries:

@@ -115,5 +115,5 @@ async def test_the_document_tells_the_headers_and_the_refusal(system: System) ->
     assert {"RateLimit", "RateLimit-Policy"} <= set(responses["201"]["headers"])
     assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(responses["429"]["headers"])
     problems = responses["429"]["content"]["application/problem+json"]["examples"]
-    assert set(problems) == {"RATE_LIMITED", "OVERLOADED"}
+    assert set(problems) == {"RATE_LIMITED", "OVERLOADED", "TOO_MANY_FAILURES"}
     assert "RateLimit" not in document["paths"]["/healthz"]["get"]["responses"]["200"]["headers"]
