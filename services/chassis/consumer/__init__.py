@@ -2,8 +2,8 @@
 commit in one PostgreSQL transaction; Kafka's own offsets are for lag tools only.
 """
 
-from services.chassis.consumer.batch import Handler, Independent
 from services.chassis.consumer.commands import discard_rows, parked_rows, replay_rows, require_group
+from services.chassis.consumer.handlers import Handler, Independent
 from services.chassis.consumer.loop import Consumer, ConsumerStalled, OffsetBeyondEnd
 from services.chassis.consumer.parking import (
     ParkedEvent,

@@ -3,7 +3,7 @@ run the handler, remember the versions. A batch that fails for good is halved un
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -13,36 +13,13 @@ from prometheus_client import Counter, Histogram
 
 from services.chassis import log, metrics
 from services.chassis.consumer import gaps
+from services.chassis.consumer.handlers import Handler, Independent
 from services.chassis.consumer.tracing import followed
 from services.chassis.crash import crash_point
 from services.chassis.envelope import EnvelopeError, Event, decode_record
 from services.chassis.pg import Connection, Database, is_timeout, is_transient
 from services.chassis.pg_errors import describe
 from services.chassis.queries import load_queries
-
-Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]
-"""Applies events inside the given transaction: all its effects and outbox rows go through that connection.
-
-Events come in partition order, without those that were applied before. Any exception that is not a fault of
-the database is taken as the events' own: the batch is halved to find the one, which is parked.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Independent:
-    """A handler to which each event counts by itself: in any order, after a gap, and twice without a second effect.
-
-    Of such a group no versions are kept, which would cost a row for every aggregate, and no event waits for another
-    that is parked. Of snapshots it still gets only the newest of a batch. A replay goes aggregate by aggregate as
-    ever, and stops at the first event that fails again: discard it, and the others follow.
-    """
-
-    handle: Handler
-
-    async def __call__(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Applies events, as every handler does."""
-        await self.handle(connection, events)
-
 
 AggregateKey: TypeAlias = gaps.AggregateKey
 DETAIL_CHARACTERS_MAX = 2_000

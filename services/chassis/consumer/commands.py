@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from services.chassis.consumer.batch import Handler
+from services.chassis.consumer.handlers import Handler
 from services.chassis.consumer.parking import LIST_MAX, discard_parked, list_parked, replay_parked
 from services.chassis.errors import InvalidArgument
 from services.chassis.pg import Database

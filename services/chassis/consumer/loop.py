@@ -16,7 +16,8 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 from prometheus_client import Counter, Gauge
 
 from services.chassis import kafka, log, metrics
-from services.chassis.consumer.batch import BatchProcessor, Fenced, Handler, Item, decode
+from services.chassis.consumer.batch import BatchProcessor, Fenced, Item, decode
+from services.chassis.consumer.handlers import Handler
 from services.chassis.consumer.positions import OffsetBeyondEnd, PositionStore
 from services.chassis.consumer.watch import ConsumerStalled, PollBlocked, Watch
 from services.chassis.pg import Database, is_transient

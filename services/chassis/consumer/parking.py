@@ -9,7 +9,8 @@ from typing import Any
 
 from services.chassis import log
 from services.chassis.consumer import gaps
-from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, AggregateKey, Handler, Independent
+from services.chassis.consumer.batch import DETAIL_CHARACTERS_MAX, AggregateKey
+from services.chassis.consumer.handlers import Handler, Independent
 from services.chassis.envelope import Event, decode_record
 from services.chassis.pg import Connection, Database, is_transient
 from services.chassis.pg_errors import describe
