@@ -19,8 +19,8 @@ help: ## List all targets
 
 # --- The system
 
-setup: ## Make .venv from the hashed lock (PYTHON=python3.12 to choose one)
-	@$(PYTHON) deploy/local/bootstrap.py
+setup: ## Make .venv from the hashed lock (PYTHON=python3.12 to choose its interpreter)
+	@$(PYTHON) deploy/local/bootstrap.py $(if $(filter file,$(origin PYTHON)),,--any-python)
 
 gen: setup ## Generate the typed protobuf stubs into gen/
 	@$(PY) proto/generate.py

@@ -21,7 +21,8 @@ from deploy.replay.settings import SettingsError
 EXIT_MEASURED = 0
 EXIT_WRONG = 1
 EXIT_COULD_NOT_RUN = 2
-CONCURRENCY = 64
+CONCURRENCY = 128
+"""Requests in flight: the machine is busy with them, and with twice as many only the waiting grows (`--sweep`)."""
 
 FAILURES = (
     *(StackError, SettingsError, ShopNotReady, NotDecided, Broken, PatienceEnded, BareNotStarted),

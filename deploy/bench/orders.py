@@ -21,6 +21,9 @@ SOLD_OUT = {STATUS_SOLD_OUT: b"SOLD_OUT"}
 WAIT_EVERY = 8
 """Of the orders at half load, every n-th asks for its decision: enough for a p99, too few to weigh."""
 
+CROWD = 2
+"""As many more at once before an empty shelf: who is refused holds up nobody, and comes again."""
+
 Run = dict[str, Any]
 """The figures of one run of a part, as they go into the JSON."""
 
@@ -73,14 +76,16 @@ async def sold_out(world: World, names: shop.Shop, part: str, sku: str, volume: 
     requests = list(
         shop.one_sku_requests(world.base_url, world.api_key, names, part, sku, volume.sold_out_orders_max)
     )
+    crowd = CROWD * volume.concurrency
     measured = await measure(
-        world, names.buyer_ref(part), requests, volume.concurrency, s_max=volume.sold_out_s, reasons=SOLD_OUT
+        world, names.buyer_ref(part), requests, crowd, s_max=volume.sold_out_s, reasons=SOLD_OUT
     )
     proof = await proven(world, names.buyer_ref(part), [sku], measured.accepted, expected_reserved=0)
     early = measured.statuses.get(STATUS_SOLD_OUT, 0)
     answered = early + proof.rejected
     return figures_of(measured) | {
         "per_s": round(answered / measured.elapsed_s, 1),
+        "concurrency": crowd,
         "refused_early": early,
         "rejected": proof.rejected,
         **proof_figures(proof, short=measured.sent - answered, unreasoned=measured.unreasoned),

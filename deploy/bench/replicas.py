@@ -189,7 +189,7 @@ def _parse(arguments: Sequence[str]) -> ReplicaSettings:
     add("--replicas", type=int, default=3, help="replicas of a service at most")
     add("--runs", type=int, default=2, help="runs of each arrangement; the figures are medians")
     add("--orders", type=int, default=10_000, help="orders per run")
-    add("--concurrency", type=int, default=2 * CONCURRENCY, help="orders in flight, over all gateways")
+    add("--concurrency", type=int, default=CONCURRENCY, help="orders in flight, over all gateways")
     add("--json", type=Path, default=None, help="where to write the figures as JSON")
     given = parser.parse_args(arguments)
     volume = Volume(given.orders, 0, 0, 0.0, 0, 0.0, given.concurrency)
