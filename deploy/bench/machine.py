@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +110,7 @@ def describe() -> dict[str, str | int | float]:
         "cores": core_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_version()} ({_python_build()})",
+        "python": platform.python_version(),
     }
 
 
@@ -148,12 +147,6 @@ def _databases_cpu_s(pid: int) -> dict[str, float]:
         if len(words) >= 4 and words[0] == "postgres:" and "(" in words[3]:
             spent[words[2]] = spent.get(words[2], 0.0) + own.user + own.system
     return spent
-
-
-def _python_build() -> str:
-    """How the interpreter was compiled, which is worth a tenth of the CPU per order."""
-    profiled = sysconfig.get_config_var("PGO_PROF_USE_FLAG")
-    return "profile-guided" if profiled else "not profile-guided"
 
 
 def _cpu_model() -> str:

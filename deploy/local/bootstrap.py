@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 import venv
 from importlib.util import find_spec
@@ -24,8 +23,21 @@ STAMP = VENV / "installed.sha256"
 ANY_PYTHON = "--any-python"
 """Said where the caller chose the interpreter: it is taken as it is."""
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-PROFILE = "PGO_PROF_USE_FLAG"
-"""The build variable that names the profile an interpreter was optimised by; empty where there was none."""
+CLEARLY = 1.2
+LOOP = """
+import ensurepip, sys, timeit
+if sys.version_info < (3, 11):
+    sys.exit(1)
+class Pair:
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+def work():
+    for i in range(10_000):
+        pair = Pair(i, str(i))
+        [*{"a": pair.a, "b": pair.b}.items()]
+print(min(timeit.repeat(work, number=1, repeat=7)))
+"""
+"""Objects and dictionaries, as the services make them all day."""
 
 
 def say(text: str) -> None:
@@ -65,26 +77,31 @@ def package_source() -> dict[str, str]:
     return environment
 
 
-def faster_python(own_profile: str | None, system: Path) -> Path | None:
-    """Return the system's interpreter where it was built with profile-guided optimisation and this one was not.
-
-    Version managers compile on the spot, most without it: a tenth more CPU per order (docs/decisions/0077).
-    """
-    if own_profile or not system.exists():
+def loop_s(python: str | Path) -> float | None:
+    """Return the seconds that a loop takes in an interpreter; None where it is none that .venv could be made with."""
+    try:
+        answer = subprocess.run([python, "-c", LOOP], capture_output=True, text=True, check=False)
+    except OSError:
         return None
-    fit = f"sys.version_info >= (3, 11) and sysconfig.get_config_var({PROFILE!r})"
-    question = f"import ensurepip, sys, sysconfig; sys.exit(not ({fit}))"
-    answer = subprocess.run([system, "-c", question], stderr=subprocess.DEVNULL, check=False)
-    return None if answer.returncode else system
+    return None if answer.returncode else float(answer.stdout)
+
+
+def faster_python(own: str | Path, system: Path) -> Path | None:
+    """Return the system's interpreter where it is clearly faster than this one; how one was built, it does not tell.
+
+    Version managers compile on the spot, most with configure's defaults: a tenth more CPU per order (docs/decisions/0077).
+    """
+    own_s, system_s = loop_s(own), loop_s(system)
+    return system if system_s is not None and (own_s is None or system_s * CLEARLY < own_s) else None
 
 
 def take_the_faster_python() -> None:
     """Go on in the system's interpreter where that is the faster one and the caller has not chosen."""
     if ANY_PYTHON in sys.argv:
         return
-    faster = faster_python(sysconfig.get_config_var(PROFILE), SYSTEM_PYTHON)
+    faster = faster_python(sys.executable, SYSTEM_PYTHON)
     if faster is not None:
-        say(f"taking {faster}, which was built to be faster than {sys.executable}")
+        say(f"taking {faster}, which is faster than {sys.executable}")
         os.execv(faster, [str(faster), *sys.argv, ANY_PYTHON])
 
 

@@ -1,45 +1,46 @@
 """Which interpreter the virtual environment is made with."""
 
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-from deploy.local.bootstrap import PROFILE, faster_python
+from deploy.local.bootstrap import faster_python, loop_s
 
 
-def interpreter(folder: Path, *, answers: int) -> Path:
-    """A program that answers whether it would do as an interpreter: 0 for yes."""
-    path = folder / "python3"
-    path.write_text(f"#!/bin/sh\nexit {answers}\n")
+def interpreter(folder: Path, name: str, answer: str) -> Path:
+    """A program that answers what an interpreter does: how long its loop took, or that it would not do."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{answer}\n")
     path.chmod(0o755)
     return path
 
 
-def test_the_systems_interpreter_is_taken_where_only_that_one_was_optimised(tmp_path: Path) -> None:
-    system = interpreter(tmp_path, answers=0)
+def test_the_systems_interpreter_is_taken_where_it_is_clearly_faster(tmp_path: Path) -> None:
+    own, system = interpreter(tmp_path, "own", "echo 0.009"), interpreter(tmp_path, "system", "echo 0.005")
 
-    assert faster_python("", system) == system
-    assert faster_python(None, system) == system
-
-
-def test_an_optimised_interpreter_stays(tmp_path: Path) -> None:
-    assert faster_python("-fprofile-use", interpreter(tmp_path, answers=0)) is None
+    assert faster_python(own, system) == system
 
 
-@pytest.mark.parametrize("answers", [1, 127])
-def test_a_system_interpreter_that_is_old_bare_or_no_faster_is_not_taken(
-    tmp_path: Path, answers: int
-) -> None:
-    assert faster_python("", interpreter(tmp_path, answers=answers)) is None
+@pytest.mark.parametrize("answer", ["echo 0.0085", "echo 0.02", "exit 1"])
+def test_one_that_is_no_faster_or_old_or_bare_is_not_taken(tmp_path: Path, answer: str) -> None:
+    own, system = interpreter(tmp_path, "own", "echo 0.009"), interpreter(tmp_path, "system", answer)
+
+    assert faster_python(own, system) is None
 
 
-def test_a_machine_without_one_is_no_fault(tmp_path: Path) -> None:
-    assert faster_python("", tmp_path / "python3") is None
+def test_one_without_ensurepip_gives_way_to_one_that_has_it(tmp_path: Path) -> None:
+    own, system = interpreter(tmp_path, "own", "exit 1"), interpreter(tmp_path, "system", "echo 0.009")
+
+    assert faster_python(own, system) == system
 
 
-def test_a_real_interpreter_tells_how_it_was_built() -> None:
-    own = Path(sys.executable)
+def test_a_machine_without_another_one_is_no_fault(tmp_path: Path) -> None:
+    assert faster_python(sys.executable, tmp_path / "python3") is None
 
-    assert faster_python("", own) == (own if sysconfig.get_config_var(PROFILE) else None)
+
+def test_a_real_interpreter_tells_its_time() -> None:
+    seconds = loop_s(sys.executable)
+
+    assert seconds is not None
+    assert seconds > 0
