@@ -89,7 +89,7 @@ def loop_s(python: str | Path) -> float | None:
 def faster_python(own: str | Path, system: Path) -> Path | None:
     """Return the system's interpreter where it is clearly faster than this one; how one was built, it does not tell.
 
-    Version managers compile on the spot, most with configure's defaults: a tenth more CPU per order (docs/decisions/0077).
+    Version managers compile with the defaults of `configure`: a tenth more CPU per order (docs/decisions/0077).
     """
     own_s, system_s = loop_s(own), loop_s(system)
     return system if system_s is not None and (own_s is None or system_s * CLEARLY < own_s) else None
