@@ -103,6 +103,8 @@ LINES: tuple[Line, ...] = (
         _at_most("latency", "reserved_p99_ms", 100),
     ),
     Line("  p50 ms", "latency", "reserved_p50_ms", None),
+    Line("place order p99 ms at 750/s (latency_fixed)", "latency_fixed", "p99_ms", None),
+    Line("POST to RESERVED p99 ms at 750/s", "latency_fixed", "reserved_p99_ms", None),
     Line("orders shed at half load", "latency", "shed", _at_most("latency", "shed", 0)),
     Line(
         "orders whose decision was not waited for",

@@ -78,7 +78,7 @@ def _costs(figures: Mapping[str, Any]) -> Table:
 def proof_lines(figures: Mapping[str, Any]) -> list[str]:
     """One line per order part, then one per fault."""
     lines = []
-    for key in (*ORDER_PARTS, "sold_out", "latency"):
+    for key in (*ORDER_PARTS, "sold_out", "latency", "latency_fixed"):
         proof, early = figures[key]["proof"], figures[key].get("refused_early", 0)
         lines.append(
             f"proof of {key}: {proof['accepted']:,} accepted = {proof['orders']:,} orders stored = "
