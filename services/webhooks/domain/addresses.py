@@ -17,7 +17,8 @@ IPAddress = IPv4Address | IPv6Address
 _GLOBAL_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
-_TEREDO = ip_network("2001::/32")
+_PROTOCOLS = ip_network("2001::/23")
+"""Teredo and other protocols' own. Which of them are global, Pythons of different age tell differently."""
 _SPECIAL = frozenset({IPv4Address("168.63.129.16")})
 """Public by their number, and yet a cloud's own inside: Azure's wire server."""
 _printable = re.compile(r"[!-~]+").fullmatch
@@ -35,7 +36,7 @@ def is_public(address: IPAddress) -> bool:
     embedded = _embedded(address)
     if embedded is not None:
         return is_public(embedded)
-    return address in _GLOBAL_UNICAST and address.is_global and address not in _TEREDO
+    return address in _GLOBAL_UNICAST and address.is_global and address not in _PROTOCOLS
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:

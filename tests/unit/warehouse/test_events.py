@@ -172,4 +172,5 @@ def test_the_largest_order_split_over_sites_still_fits_an_event() -> None:
 
 
 def test_every_fact_has_its_event() -> None:
-    assert set(events._EVENTS) == set(Fact.__subclasses__())
+    # By their names: of a class with slots there are two, until the collector takes the one that was made without.
+    assert {fact.__name__ for fact in events._EVENTS} == {fact.__name__ for fact in Fact.__subclasses__()}

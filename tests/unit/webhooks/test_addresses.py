@@ -30,7 +30,7 @@ OURS = {
     "site-local of IPv6": "fec0::/10",
     "multicast of IPv6": "ff00::/8",
     "documentation of IPv6": "2001:db8::/32",
-    "Teredo": "2001::/32",
+    "Teredo and other protocols of IPv6": "2001::/23",
     "discard only": "100::/64",
 }
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4003:80f::200e"]
@@ -56,7 +56,9 @@ def test_an_ipv4_address_in_the_disguise_of_ipv6_is_judged_as_itself(address: IP
 
 @given(address=st.ip_addresses(v=6))
 def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
-    if is_public(address) and address.ipv4_mapped is None and address not in ip_network("64:ff9b::/96"):
+    if address.ipv4_mapped is not None or address.sixtofour is not None:
+        return
+    if is_public(address) and address not in ip_network("64:ff9b::/96"):
         assert address in ip_network("2000::/3")
         assert address.is_global
         assert not address.is_multicast
