@@ -17,8 +17,9 @@ IPAddress = IPv4Address | IPv6Address
 _GLOBAL_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
-_PROTOCOLS = ip_network("2001::/23")
-"""Teredo and other protocols' own. Which of them are global, Pythons of different age tell differently."""
+_ASSIGNED = tuple(map(ip_network, ("192.0.0.0/24", "2001::/23", "3fff::/20")))
+"""Protocols' own, Teredo and a cloud's metadata among them, and documentation: which of these are global, Pythons of
+different age tell differently."""
 _SPECIAL = frozenset({IPv4Address("168.63.129.16")})
 """Public by their number, and yet a cloud's own inside: Azure's wire server."""
 _printable = re.compile(r"[!-~]+").fullmatch
@@ -32,11 +33,15 @@ def is_public(address: IPAddress) -> bool:
     addresses, and for IPv6 addresses that lead to such an IPv4 address in some disguise.
     """
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast and address not in _SPECIAL
+        return address.is_global and not address.is_multicast and not _is_special(address)
     embedded = _embedded(address)
     if embedded is not None:
         return is_public(embedded)
-    return address in _GLOBAL_UNICAST and address.is_global and address not in _PROTOCOLS
+    return address in _GLOBAL_UNICAST and address.is_global and not _is_special(address)
+
+
+def _is_special(address: IPAddress) -> bool:
+    return address in _SPECIAL or any(address in network for network in _ASSIGNED)
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:

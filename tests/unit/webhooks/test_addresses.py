@@ -19,7 +19,7 @@ OURS = {
     "loopback": "127.0.0.0/8",
     "link-local, also metadata": "169.254.0.0/16",
     "private B": "172.16.0.0/12",
-    "protocol assignments": "192.0.0.0/29",
+    "protocol assignments, also Oracle's metadata": "192.0.0.0/24",
     "documentation": "192.0.2.0/24",
     "private C": "192.168.0.0/16",
     "benchmarks": "198.18.0.0/15",
@@ -31,6 +31,7 @@ OURS = {
     "multicast of IPv6": "ff00::/8",
     "documentation of IPv6": "2001:db8::/32",
     "Teredo and other protocols of IPv6": "2001::/23",
+    "newer documentation of IPv6": "3fff::/20",
     "discard only": "100::/64",
 }
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4003:80f::200e"]
@@ -58,7 +59,7 @@ def test_an_ipv4_address_in_the_disguise_of_ipv6_is_judged_as_itself(address: IP
 def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
     if address.ipv4_mapped is not None or address.sixtofour is not None:
         return
-    if is_public(address) and address not in ip_network("64:ff9b::/96"):
+    if is_public(address) and not any(address in ip_network(one) for one in ("64:ff9b::/96", "::/96")):
         assert address in ip_network("2000::/3")
         assert address.is_global
         assert not address.is_multicast
