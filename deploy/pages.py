@@ -53,7 +53,7 @@ TOOLS = """
 
 | variable | read by | default | meaning |
 |---|---|---|---|
-| `PYTHON` | `make setup` | `python3` | The Python that `.venv` is made with. |
+| `PYTHON` | `make setup` | `python3`, or the system's if faster | The Python that `.venv` is made with. |
 | `SERVICE` | `make logs` | all | Only this service's log. |
 | `ALL` | `make clean` | | Anything: deletes downloads, stubs and `.venv` as well. |
 | `ARGS` | `make test`, `test-*`, `chaos`, `lock`, `bench*` | | Further arguments of pytest, the lock or a bench. |

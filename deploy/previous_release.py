@@ -32,7 +32,7 @@ def unpack(of_commit: str, folder: Path) -> None:
     """Lays its tree down in an empty folder, with the stubs made from its own contracts."""
     packed = subprocess.run(["git", "archive", of_commit], cwd=ROOT, capture_output=True, check=True)
     folder.mkdir(parents=True)
-    subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
+    subprocess.run(["tar", "-xf", "-"], cwd=folder, input=packed.stdout, check=True)
     subprocess.run([sys.executable, "proto/generate.py"], cwd=folder, check=True)
 
 

@@ -41,7 +41,7 @@ def lay_out(commit: str) -> None:
     )
     shutil.rmtree(PREVIOUS, ignore_errors=True)
     PREVIOUS.mkdir(parents=True)
-    subprocess.run(["tar", "-x"], cwd=PREVIOUS, input=archive.stdout, check=True)
+    subprocess.run(["tar", "-xf", "-"], cwd=PREVIOUS, input=archive.stdout, check=True)
     shutil.copytree(ROOT / "gen" / "googleapis", PREVIOUS / "gen" / "googleapis")
 
 

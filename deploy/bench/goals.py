@@ -66,7 +66,7 @@ LINES: tuple[Line, ...] = (
         _at_least("orders_hot", "ratio", 2.0, RAW),
     ),
     Line(
-        "sold-out answers/s (sold_out)",
+        "sold-out answers/s, twice the concurrency (sold_out)",
         "sold_out",
         "per_s",
         _at_least("sold_out", "per_s", 5_000),
@@ -104,7 +104,11 @@ LINES: tuple[Line, ...] = (
     ),
     Line("  p50 ms", "latency", "reserved_p50_ms", None),
     Line("place order p99 ms at 750/s (latency_fixed)", "latency_fixed", "p99_ms", None),
+    Line("  p50 ms", "latency_fixed", "p50_ms", None),
     Line("POST to RESERVED p99 ms at 750/s", "latency_fixed", "reserved_p99_ms", None),
+    Line("  p50 ms", "latency_fixed", "reserved_p50_ms", None),
+    Line("orders shed at 750/s", "latency_fixed", "shed", None),
+    Line("orders whose decision was not waited for at 750/s", "latency_fixed", "undecided", None),
     Line("orders shed at half load", "latency", "shed", _at_most("latency", "shed", 0)),
     Line(
         "orders whose decision was not waited for",

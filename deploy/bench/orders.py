@@ -19,10 +19,11 @@ STATUS_SOLD_OUT = 409
 SOLD_OUT = {STATUS_SOLD_OUT: b"SOLD_OUT"}
 """The refusal at the door, and the reason that it has to name."""
 WAIT_EVERY = 8
-"""Of the orders at half load, every n-th asks for its decision: enough for a p99, too few to weigh."""
+"""Of the orders at a fixed rate, every n-th asks for its decision: enough for a p99, too few to weigh."""
 
 CROWD = 2
-"""As many more at once before an empty shelf: who is refused holds up nobody, and comes again."""
+"""Times as many requests in flight before an empty shelf: a refusal costs little, so it takes more of them to keep the
+cores busy."""
 
 Run = dict[str, Any]
 """The figures of one run of a part, as they go into the JSON."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ STAMP = VENV / "installed.sha256"
 ANY_PYTHON = "--any-python"
 """Said where the caller chose the interpreter: it is taken as it is."""
 SYSTEM_PYTHON = Path("/usr/bin/python3")
+ANSWER_S_MAX = 30.0
 CLEARLY = 1.2
+"""How many times as long a loop has to take for another interpreter to be worth it."""
 LOOP = """
 import ensurepip, sys, timeit
 if sys.version_info < (3, 11):
@@ -56,9 +59,22 @@ def lines_of(package: str) -> str:
     return "".join(taken)
 
 
-def state_of() -> str:
-    """Return what .venv is when the lock is installed in it: the lock and the interpreter that it was made with."""
-    return hashlib.sha256(LOCK.read_bytes() + (VENV / "pyvenv.cfg").read_bytes()).hexdigest()
+def version_of_venv() -> str | None:
+    """Return the version of .venv's interpreter; None where there is none that starts, or none with pip."""
+    question = "import importlib.util, platform; print(importlib.util.find_spec('pip') and platform.python_version())"
+    answer = answer_of(PYTHON, question)
+    return None if answer in (None, "None") else answer
+
+
+def answer_of(python: str | Path, program: str) -> str | None:
+    """Return what a program prints in an interpreter; None where it cannot be run to its end in time."""
+    try:
+        done = subprocess.run(
+            [python, "-I", "-c", program], capture_output=True, text=True, check=False, timeout=ANSWER_S_MAX
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if done.returncode else done.stdout.strip()
 
 
 def package_source() -> dict[str, str]:
@@ -80,29 +96,36 @@ def package_source() -> dict[str, str]:
 def loop_s(python: str | Path) -> float | None:
     """Return the seconds that a loop takes in an interpreter; None where it is none that .venv could be made with."""
     try:
-        answer = subprocess.run([python, "-c", LOOP], capture_output=True, text=True, check=False)
-    except OSError:
+        return float(answer_of(python, LOOP) or "")
+    except ValueError:
         return None
-    return None if answer.returncode else float(answer.stdout)
 
 
 def faster_python(own: str | Path, system: Path) -> Path | None:
-    """Return the system's interpreter where it is clearly faster than this one; how one was built, it does not tell.
+    """Return the system's interpreter where it is clearly faster than this one, or this one would not do.
 
-    Version managers compile with the defaults of `configure`: a tenth more CPU per order (docs/decisions/0077).
+    How one was built, it does not tell: version managers compile with the defaults of `configure`, which costs a tenth
+    more CPU per order (docs/decisions/0077).
     """
-    own_s, system_s = loop_s(own), loop_s(system)
-    return system if system_s is not None and (own_s is None or system_s * CLEARLY < own_s) else None
+    if Path(own).resolve() == system.resolve():
+        return None
+    # In turn, so that a moment in which the machine is slow makes neither of them the slower one.
+    own_1, system_1, own_2, system_2 = (loop_s(one) for one in (own, system, own, system))
+    if system_1 is None or system_2 is None:
+        return None
+    if own_1 is None or own_2 is None:
+        return system
+    return system if min(system_1, system_2) * CLEARLY < min(own_1, own_2) else None
 
 
 def take_the_faster_python() -> None:
-    """Go on in the system's interpreter where that is the faster one and the caller has not chosen."""
+    """Go on in the system's interpreter where that is the one to take and the caller has not chosen."""
     if ANY_PYTHON in sys.argv:
         return
-    faster = faster_python(sys.executable, SYSTEM_PYTHON)
-    if faster is not None:
-        say(f"taking {faster}, which is faster than {sys.executable}")
-        os.execv(faster, [str(faster), *sys.argv, ANY_PYTHON])
+    taken = faster_python(sys.executable, SYSTEM_PYTHON)
+    if taken is not None:
+        say(f"taking {taken} rather than {sys.executable}: it is the faster one")
+        os.execv(taken, [str(taken), *sys.argv, ANY_PYTHON])
 
 
 def install_venv_package() -> None:
@@ -118,27 +141,40 @@ def install_venv_package() -> None:
         )
 
 
-def main() -> int:
-    """Bring .venv to the state of the lock; return 0 when it is there."""
-    if not PYTHON.exists():
-        take_the_faster_python()
-    version = ".".join(map(str, sys.version_info[:3]))
+def make_venv() -> bool:
+    """Make .venv anew; return whether it is there. What is left of an earlier one goes."""
+    take_the_faster_python()
+    version = platform.python_version()
     if sys.version_info < (3, 11):
         say(
             f"Python {version} is too old: install Python 3.11 or newer, or name one: make setup PYTHON=python3.12"
         )
-        return 1
-    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == state_of():
-        return 0
+        return False
+    say(f"making .venv with Python {version}")
+    install_venv_package()
+    shutil.rmtree(VENV, ignore_errors=True)
+    try:
+        venv.create(VENV, with_pip=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        say(f"the virtual environment cannot be made ({error}); on Debian: apt-get install python3-venv")
+        return False
+    return True
+
+
+def main() -> int:
+    """Bring .venv to the state of the lock; return 0 when it is there."""
     started = time.monotonic()
-    if not PYTHON.exists():
-        say(f"making .venv with Python {version}")
-        install_venv_package()
-        try:
-            venv.create(VENV, with_pip=True)
-        except (subprocess.CalledProcessError, OSError) as error:
-            say(f"the virtual environment cannot be made ({error}); on Debian: apt-get install python3-venv")
+    version = version_of_venv()
+    if version is None:
+        if not make_venv():
             return 1
+        version = platform.python_version()
+    elif ANY_PYTHON in sys.argv and version != platform.python_version():
+        say(f".venv stays with Python {version}: remove it to take {sys.executable}")
+    expected = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == expected:
+        return 0
     installer_lock = VENV / "installer.txt"
     installer_lock.write_text(lines_of("uv"))
     count = sum("==" in line for line in LOCK.read_text().splitlines())
@@ -155,7 +191,7 @@ def main() -> int:
         if done.returncode:
             say("packages could not be installed; the lines above say why. Run `make setup` again to resume.")
             return done.returncode
-    STAMP.write_text(state_of())
+    STAMP.write_text(expected)
     say(f"ready in {time.monotonic() - started:.0f} s")
     return 0
 

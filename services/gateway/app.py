@@ -115,7 +115,8 @@ class Edge:
         started = time.perf_counter()
         call = Call(scope, receive)
         parent = trace.incoming(_text(call.headers.get(trace.HEADER_BYTES)))
-        sent = Sent(send, scope.get(CYCLE))
+        # Taken out: the scope and its cycle would hold each other until the collector comes.
+        sent = Sent(send, scope.pop(CYCLE, None))  # type: ignore[misc]
         self._in_flight += 1
         try:
             if trace.is_sampled(parent):

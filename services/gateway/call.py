@@ -138,7 +138,7 @@ class Call:
         # For streams: whether their caller would be let in now.
         self.still_known: Callable[[], Awaitable[bool]] = _is_known
         # For requests with an Idempotency-Key: called once the answer is stored, it lets a repetition in.
-        self.settle: Callable[[], None] = _is_settled
+        self.settle: Callable[[], None] = is_settled
         self.path: Mapping[str, str] = {}
         self.query: Mapping[str, Any] = {}
 
@@ -255,7 +255,7 @@ async def _is_known() -> bool:
     return True
 
 
-def _is_settled() -> None:
+def is_settled() -> None:
     """There is nothing that a repetition would have to wait for."""
 
 

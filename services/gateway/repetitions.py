@@ -6,7 +6,7 @@ What another gateway is at work on, the service behind finds in its database.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.gateway.call import Call
+from services.gateway.call import Call, is_settled
 from services.gateway.errors import Problem
 
 
@@ -45,3 +45,5 @@ class Repetitions:
             yield
         finally:
             settle()
+            # Else the call and its closure would hold each other, and all of the request, until the collector comes.
+            call.settle = is_settled

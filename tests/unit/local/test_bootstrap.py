@@ -22,8 +22,8 @@ def test_the_systems_interpreter_is_taken_where_it_is_clearly_faster(tmp_path: P
     assert faster_python(own, system) == system
 
 
-@pytest.mark.parametrize("answer", ["echo 0.0085", "echo 0.02", "exit 1"])
-def test_one_that_is_no_faster_or_old_or_bare_is_not_taken(tmp_path: Path, answer: str) -> None:
+@pytest.mark.parametrize("answer", ["echo 0.0085", "echo 0.02", "exit 1", "echo hello"])
+def test_one_that_is_no_faster_or_would_not_do_is_not_taken(tmp_path: Path, answer: str) -> None:
     own, system = interpreter(tmp_path, "own", "echo 0.009"), interpreter(tmp_path, "system", answer)
 
     assert faster_python(own, system) is None
@@ -37,6 +37,15 @@ def test_one_without_ensurepip_gives_way_to_one_that_has_it(tmp_path: Path) -> N
 
 def test_a_machine_without_another_one_is_no_fault(tmp_path: Path) -> None:
     assert faster_python(sys.executable, tmp_path / "python3") is None
+
+
+def test_an_interpreter_is_not_held_against_itself(tmp_path: Path) -> None:
+    own = interpreter(tmp_path, "python3.11", f"echo . >> {tmp_path}/asked; echo 0.009")
+    system = tmp_path / "python3"
+    system.symlink_to(own)
+
+    assert faster_python(own, system) is None
+    assert not (tmp_path / "asked").exists()
 
 
 def test_a_real_interpreter_tells_its_time() -> None:
