@@ -116,7 +116,12 @@ def _parse(arguments: Sequence[str]) -> BenchSettings:
     add("--hot-orders", type=int, default=5_000, help="orders for one SKU; its stock is 60 %% of it")
     add("--concurrency", type=int, default=CONCURRENCY, help="requests in flight")
     add("--sold-out-seconds", type=float, default=3.0, help="how long an empty SKU is asked for")
-    add("--latency-seconds", type=float, default=8.0, help="how long orders are sent at half the rate, and at 750/s")
+    add(
+        "--latency-seconds",
+        type=float,
+        default=8.0,
+        help="how long orders are sent at half the rate, and at 750/s",
+    )
     add("--read-seconds", type=float, default=3.0, help="seconds of each reading part")
     add("--import-rows", type=int, default=10_000, help="new products per import")
     add("--raw-seconds", type=int, default=5, help="seconds of each pgbench run; 0 for none")
